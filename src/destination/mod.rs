@@ -1,0 +1,96 @@
+//! Where records go: one trait, one file per kind.
+//!
+//! Nothing here retries: an error says whether trying again can help, and `domain::delivery`
+//! decides.
+
+use std::time::Duration;
+
+use crate::domain::batch::{Batch, CurrentState};
+use crate::domain::health::Heartbeat;
+use crate::domain::ids::{BoxId, RecordSeq, SeqRange, SourceName, StoreId};
+
+/// Who writes: sent with each connection, so that a destination can tell stores apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// The box.
+    pub box_id: BoxId,
+    /// The journal.
+    pub store_id: StoreId,
+    /// The sources that this destination receives.
+    pub sources: Vec<SourceName>,
+}
+
+/// What a destination already holds of one store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// The applied ranges, merged and ascending.
+    pub applied: Vec<SeqRange>,
+}
+
+impl Receipt {
+    /// The highest seq that was ever applied; zero if none.
+    pub fn highest(&self) -> RecordSeq {
+        self.applied
+            .last()
+            .map_or(RecordSeq::ZERO, |range| range.last)
+    }
+}
+
+/// The seam to everything upstream. Calls block; one thread owns an instance.
+pub trait Destination: Send {
+    /// Connects, makes or checks what it writes into, claims the sources where that is allowed,
+    /// and reads the receipt of the writer's store. Called before the first send and after every
+    /// error that broke the connection.
+    fn open(&mut self, writer: &Writer) -> Result<Receipt, SendError>;
+
+    /// Applies the batch's records and marks its whole range as received, both or neither.
+    /// A range that was applied before is applied no second time.
+    fn send(&mut self, batch: &Batch) -> Result<(), SendError>;
+
+    /// Writes the current state of agents, fresh after an outage; no receipt for any seq.
+    fn send_current(&mut self, states: &[CurrentState]) -> Result<(), SendError>;
+
+    /// Writes the heartbeat; only the latest matters.
+    fn heartbeat(&mut self, beat: &Heartbeat) -> Result<(), SendError>;
+
+    /// Whether it could be reached, as cheaply as it can be told; writes nothing.
+    fn probe(&mut self) -> Result<(), SendError>;
+}
+
+/// Why a destination did not take what it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Network, 5xx, busy, deadlock: the same again later.
+    #[error("{message}")]
+    Retry {
+        /// Target and cause.
+        message: String,
+        /// What the destination asked for.
+        retry_after: Option<Duration>,
+        /// Whether the destination could not even be reached, so that a cheap probe tells when
+        /// it is back.
+        unreachable: bool,
+    },
+    /// Waits for a person: credentials, permission, schema, disk, another box's claim.
+    #[error("{reason}; {remedy}")]
+    Held {
+        /// Why.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// This content will never be taken.
+    #[error("refused: {message}")]
+    Refused {
+        /// Why, for the whole batch.
+        message: String,
+        /// The refused records, where the destination named them; empty = find them by bisecting.
+        records: Vec<(RecordSeq, String)>,
+    },
+    /// Too much at once: send less.
+    #[error("batch too large: {message}")]
+    TooLarge {
+        /// What the destination said.
+        message: String,
+    },
+}

@@ -1,0 +1,12 @@
+//! The rules, pure: nothing here names another module of the crate, reads a clock, or touches a
+//! thread, a socket or a file. A machine takes `now` and an input and returns what to do.
+
+pub mod agent;
+pub mod batch;
+pub mod call;
+pub mod health;
+pub mod ids;
+pub mod interval;
+pub mod queue;
+pub mod record;
+pub mod timestamp;

@@ -1,0 +1,9 @@
+//! `thrio-edge`: collects contact volume, agent states, queues and agents from Thrio, journals
+//! them durably and delivers them upstream. See ARCHITECTURE.md for the way of the data.
+
+pub mod clock;
+pub mod destination;
+pub mod domain;
+pub mod stop;
+pub mod store;
+pub mod thrio;
