@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod destination;
 pub mod domain;
+pub mod lifecycle;
 pub mod stop;
 pub mod store;
 pub mod thrio;

@@ -12,7 +12,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A newer program wrote it. It was not touched.
-    #[error("the store {path} has format {found}, this program knows up to {known}; install the newer program")]
+    #[error(
+        "the store {path} has format {found}, this program knows up to {known}; install the newer program"
+    )]
     FromTheFuture {
         /// The file.
         path: PathBuf,
