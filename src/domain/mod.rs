@@ -5,6 +5,7 @@ pub mod agent;
 pub mod batch;
 pub mod call;
 pub mod health;
+pub mod historical;
 pub mod ids;
 pub mod interval;
 pub mod queue;

@@ -6,11 +6,12 @@
 
 mod error;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::StoreError;
+
+pub use crate::domain::historical::{KnownInterval, KnownIntervals};
 
 use crate::domain::batch::CurrentState;
 use crate::domain::health::FeedState;
@@ -109,20 +110,6 @@ pub struct Page {
     pub damaged: Vec<SeqRange>,
     /// Where to read on.
     pub next: RecordSeq,
-}
-
-/// The last revision of each (queue, interval) of a window.
-pub type KnownIntervals = HashMap<(QueueId, IntervalStart), KnownInterval>;
-
-/// The last revision of one queue and interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KnownInterval {
-    /// Its figures.
-    pub figures: Figures,
-    /// Its number.
-    pub revision: u32,
-    /// Its record.
-    pub seq: RecordSeq,
 }
 
 /// What one destination has acknowledged: merged, ascending ranges. The backlog lane fills the
