@@ -305,8 +305,28 @@ pub struct Decision {
     pub commits: Vec<Vec<Record>>,
     /// What the answer adds to the feed's counters; the shell stores it with the last commit.
     pub counts: FeedCounts,
+    /// Where there is more than one commit: what each of them adds, so that a power cut between two
+    /// leaves counters that fit the journal. Their sum is `counts`.
+    pub split: Vec<FeedCounts>,
     /// An unknown queue or agent was seen: the configuration feed should run soon.
     pub import_wanted: bool,
+}
+
+impl Decision {
+    /// The transactions, each with what it adds to the feed's counters. A decision without records
+    /// has one part without records: its counts may ride in any later commit.
+    pub fn parts(&self) -> Vec<(&[Record], FeedCounts)> {
+        let Some(last) = self.commits.len().checked_sub(1) else {
+            return vec![(&[], self.counts)];
+        };
+        let counts = |n: usize| match self.split.get(n) {
+            Some(part) => *part,
+            None if n == last => self.counts,
+            None => FeedCounts::default(),
+        };
+        let parts = self.commits.iter().enumerate();
+        parts.map(|(n, c)| (c.as_slice(), counts(n))).collect()
+    }
 }
 
 /// So that the only writer is never blocked for long (architecture §2.1).

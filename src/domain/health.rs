@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::historical::HistoricalProgress;
 use super::ids::{BoxId, Feed, SourceName};
 use super::timestamp::WallTime;
 
@@ -109,6 +110,9 @@ pub struct FeedState {
     /// The source's clock minus the box's, where known.
     #[serde(default)]
     pub clock_offset_ms: Option<i64>,
+    /// How far the runs of a historical feed are.
+    #[serde(default)]
+    pub historical: Option<Box<HistoricalProgress>>,
 }
 
 impl FeedState {
@@ -125,6 +129,7 @@ impl FeedState {
             consecutive_failures: 0,
             last_error: None,
             clock_offset_ms: None,
+            historical: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! thread, a socket or a file. A machine takes `now` and an input and returns what to do.
 
 pub mod agent;
+pub mod backfill;
 pub mod batch;
 pub mod call;
 pub mod health;

@@ -1,10 +1,12 @@
 //! Contact volume: when which intervals are asked for, and what their answers change.
 
 mod options;
+mod progress;
 
 use std::collections::HashMap;
 
 pub use options::{HistoricalOptions, IntervalFrom, QueueFrom};
+pub use progress::HistoricalProgress;
 
 use super::ids::{QueueId, RecordSeq};
 use super::interval::IntervalStart;
