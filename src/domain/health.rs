@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::historical::HistoricalProgress;
 use super::ids::{BoxId, Feed, SourceName};
+use super::interval::IntervalStart;
 use super::timestamp::WallTime;
 
 /// Counters of one feed since the store began. They ride in the commit of the records they count,
