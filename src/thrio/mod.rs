@@ -4,9 +4,13 @@
 //! machine in `domain` decides. The one exception is the single repeated call after a 401 that
 //! `thrio-api.md` §5 grants to a fresh login.
 
+pub mod api;
 pub mod error;
+pub mod options;
 
+pub use api::ApiOptions;
 pub use error::ThrioError;
+pub use options::{ConnectionOptions, OptionProblem, PasswordProvider};
 
 use crate::domain::call::{
     ConfigurationAnswer, ConfigurationCall, HistoricalAnswer, HistoricalCall, RealtimeCall,
