@@ -114,6 +114,25 @@ pub struct FeedState {
     /// How far the runs of a historical feed are.
     #[serde(default)]
     pub historical: Option<Box<HistoricalProgress>>,
+    /// The polls of the quarter hour that is still open (realtime only), so that a restart does
+    /// not make its coverage entry claim too few.
+    #[serde(default)]
+    pub quarter: Option<QuarterPolls>,
+}
+
+/// The polls of one quarter hour so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarterPolls {
+    /// The quarter hour.
+    pub start: IntervalStart,
+    /// From when on it was watched: its start, or the installation.
+    pub since: WallTime,
+    /// Polls that were tried.
+    pub attempts: u32,
+    /// Polls that were answered.
+    pub made: u32,
+    /// Milliseconds of it that nobody saw, as far as known.
+    pub unknown_ms: u32,
 }
 
 impl FeedState {
@@ -131,6 +150,7 @@ impl FeedState {
             last_error: None,
             clock_offset_ms: None,
             historical: None,
+            quarter: None,
         }
     }
 }
