@@ -3,7 +3,9 @@
 //! Nothing here retries: an error says whether trying again can help, and `domain::delivery`
 //! decides.
 
-use std::time::Duration;
+pub mod sqlite;
+
+pub use crate::domain::delivery::SendError;
 
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
@@ -55,42 +57,4 @@ pub trait Destination: Send {
 
     /// Whether it could be reached, as cheaply as it can be told; writes nothing.
     fn probe(&mut self) -> Result<(), SendError>;
-}
-
-/// Why a destination did not take what it was sent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// Network, 5xx, busy, deadlock: the same again later.
-    #[error("{message}")]
-    Retry {
-        /// Target and cause.
-        message: String,
-        /// What the destination asked for.
-        retry_after: Option<Duration>,
-        /// Whether the destination could not even be reached, so that a cheap probe tells when
-        /// it is back.
-        unreachable: bool,
-    },
-    /// Waits for a person: credentials, permission, schema, disk, another box's claim.
-    #[error("{reason}; {remedy}")]
-    Held {
-        /// Why.
-        reason: String,
-        /// What to do.
-        remedy: String,
-    },
-    /// This content will never be taken.
-    #[error("refused: {message}")]
-    Refused {
-        /// Why, for the whole batch.
-        message: String,
-        /// The refused records, where the destination named them; empty = find them by bisecting.
-        records: Vec<(RecordSeq, String)>,
-    },
-    /// Too much at once: send less.
-    #[error("batch too large: {message}")]
-    TooLarge {
-        /// What the destination said.
-        message: String,
-    },
 }

@@ -3,11 +3,13 @@
 
 pub mod agent;
 pub mod backfill;
+pub mod backoff;
 pub mod batch;
 pub mod call;
 pub mod category;
 pub mod clock_offset;
 pub mod configuration;
+pub mod delivery;
 pub mod health;
 pub mod historical;
 pub mod ids;

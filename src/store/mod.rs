@@ -11,6 +11,8 @@ use std::time::Duration;
 
 pub use error::StoreError;
 
+pub use crate::domain::delivery::DeliveryProgress;
+
 pub use crate::domain::historical::{KnownInterval, KnownIntervals};
 
 use crate::domain::batch::CurrentState;
@@ -110,14 +112,6 @@ pub struct Page {
     pub damaged: Vec<SeqRange>,
     /// Where to read on.
     pub next: RecordSeq,
-}
-
-/// What one destination has acknowledged: merged, ascending ranges. The backlog lane fills the
-/// first hole; a live lane is a later range (architecture §3).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DeliveryProgress {
-    /// Acknowledged, filtered, quarantined, expired and skipped alike: what need not be sent.
-    pub done: Vec<SeqRange>,
 }
 
 /// A record that a destination refused for good.

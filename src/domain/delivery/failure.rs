@@ -1,0 +1,43 @@
+//! Why a destination did not take what it was sent, and what follows from it.
+
+use std::time::Duration;
+
+use crate::domain::ids::RecordSeq;
+
+/// Why a destination did not take what it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Network, 5xx, busy, deadlock: the same again later.
+    #[error("{message}")]
+    Retry {
+        /// Target and cause.
+        message: String,
+        /// What the destination asked for.
+        retry_after: Option<Duration>,
+        /// Whether the destination could not even be reached, so that a cheap probe tells when
+        /// it is back.
+        unreachable: bool,
+    },
+    /// Waits for a person: credentials, permission, schema, disk, another box's claim.
+    #[error("{reason}; {remedy}")]
+    Held {
+        /// Why.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// This content will never be taken.
+    #[error("refused: {message}")]
+    Refused {
+        /// Why, for the whole batch.
+        message: String,
+        /// The refused records, where the destination named them; empty = find them by bisecting.
+        records: Vec<(RecordSeq, String)>,
+    },
+    /// Too much at once: send less.
+    #[error("batch too large: {message}")]
+    TooLarge {
+        /// What the destination said.
+        message: String,
+    },
+}
