@@ -2,6 +2,7 @@
 //! them durably and delivers them upstream. See ARCHITECTURE.md for the way of the data.
 
 pub mod clock;
+pub mod control;
 pub mod destination;
 pub mod domain;
 pub mod lifecycle;
