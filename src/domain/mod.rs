@@ -17,4 +17,6 @@ pub mod interval;
 pub mod queue;
 pub mod realtime;
 pub mod record;
+pub mod roster;
+mod state_transaction;
 pub mod timestamp;
