@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 /// A server that asks for longer than this is asked again after this: a wrong header must not
 /// silence a box for days.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
 /// Doublings after which the bound stays; 2^20 times any sensible minimum is past any maximum.
 const DOUBLINGS_MAX: u32 = 20;

@@ -1,5 +1,15 @@
 //! What travels upstream at once: a contiguous range of seqs and the records in it that pass the
 //! destination's filter.
+//!
+//! - Every position of a batch's range is accounted for: sent, filtered, refused before, damaged
+//!   or expired, each exactly once.
+//! - No byte of a source that the filter does not name leaves by this way.
+
+mod cut;
+mod filter;
+
+pub use cut::{Builder, Cut, Lane, Parcel, ParcelCounts, approx_json_bytes};
+pub use filter::DeliveryFilter;
 
 use super::ids::{AgentId, RecordSeq, SeqRange, SourceName, StateText};
 use super::record::{Category, Origin, SequencedRecord};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::batch::DeliveryFilter;
 use crate::domain::ids::{Feed, SourceName};
 use crate::domain::interval::IntervalStart;
 
@@ -51,7 +52,7 @@ pub struct DeliveryOptions {
     /// Batches that take longer than this shrink.
     pub slow: Duration,
     /// Whether a live lane may run ahead of the backlog; not for destinations that keep one order
-    /// (JetStream, files).
+    /// (`JetStream`, files).
     pub lanes: bool,
 }
 
@@ -67,14 +68,25 @@ impl Default for DeliveryOptions {
             feeds: Vec::new(),
             facts_from: None,
             backoff_min: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(60),
+            backoff_max: Duration::from_mins(1),
             probe_period: Duration::from_secs(10),
-            hold_period: Duration::from_secs(60),
-            heartbeat: Duration::from_secs(60),
+            hold_period: Duration::from_mins(1),
+            heartbeat: Duration::from_mins(1),
             poll_period: Duration::from_secs(1),
             quick: Duration::from_millis(500),
             slow: Duration::from_secs(5),
             lanes: true,
+        }
+    }
+}
+
+impl DeliveryOptions {
+    /// What may go to the destination.
+    pub fn filter(&self) -> DeliveryFilter {
+        DeliveryFilter {
+            sources: self.sources.clone(),
+            feeds: self.feeds.clone(),
+            facts_from: self.facts_from,
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::domain::ids::{RecordSeq, SeqRange};
 pub struct DeliveryProgress {
     /// Acknowledged, filtered, quarantined, expired and skipped alike: what need not be sent.
     pub done: Vec<SeqRange>,
+    /// Where to begin was decided (`start`); false for a destination that the journal never saw.
+    pub begun: bool,
     /// How the positions of `done` came to be done.
     pub counts: DeliveryCounts,
     /// A replay that is under way.

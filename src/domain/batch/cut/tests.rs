@@ -1,0 +1,160 @@
+use super::*;
+use crate::domain::ids::{AgentId, Feed, SourceName, StateText};
+use crate::domain::interval::IntervalStart;
+use crate::domain::record::{Category, Origin, StateTransaction};
+use crate::domain::timestamp::WallTime;
+
+fn seq(n: u64) -> RecordSeq {
+    RecordSeq::new(n)
+}
+
+fn transaction(n: u64, source: &str, at_s: i64) -> SequencedRecord {
+    SequencedRecord {
+        seq: seq(n),
+        record: Record::Transaction(StateTransaction {
+            source: SourceName::new(source).unwrap(),
+            agent: AgentId::new("a-1").unwrap(),
+            started_at: WallTime::from_s(at_s),
+            state: StateText::new("Ready").unwrap(),
+            category: Category::Available,
+            previous_state: None,
+            earliest_at: Some(WallTime::from_s(at_s - 15)),
+            observed_at: WallTime::from_s(at_s + 15),
+            origin: Origin::Observed,
+            clamped: false,
+            tied: true,
+        }),
+    }
+}
+
+fn cut(first: u64, last: u64, records: usize) -> Cut {
+    Cut {
+        lane: Lane::Backlog,
+        within: SeqRange::new(seq(first), seq(last)),
+        records,
+        bytes: usize::MAX,
+    }
+}
+
+fn seqs(parcel: &Parcel) -> Vec<u64> {
+    parcel.batch.records.iter().map(|r| r.seq.get()).collect()
+}
+
+#[test]
+fn every_position_of_the_range_is_accounted_for_once() {
+    let filter = DeliveryFilter {
+        sources: vec![SourceName::new("main").unwrap()],
+        ..DeliveryFilter::default()
+    };
+    let refused = BTreeSet::from([seq(12)]);
+    let mut building = Builder::new(cut(3, 20, 100), seq(6), &filter, &refused);
+    assert_eq!(building.wants().map(|w| w.0), Some(seq(6)));
+    // 3..=5 have expired, 8 and 9 are damaged, 10 belongs to another tenant, 12 was refused.
+    building.take(
+        vec![
+            transaction(6, "main", 0),
+            transaction(7, "main", 1),
+            transaction(10, "other", 2),
+            transaction(11, "main", 3),
+            transaction(12, "main", 4),
+        ],
+        seq(13),
+    );
+    building.take(vec![transaction(13, "main", 5)], seq(16));
+    let parcel = building.finish().unwrap();
+    assert_eq!(seqs(&parcel), [6, 7, 11, 13]);
+    assert_eq!(parcel.batch.range, SeqRange::new(seq(3), seq(15)));
+    let expected = ParcelCounts {
+        filtered: 1,
+        quarantined: 1,
+        damaged: 4,
+        expired: 3,
+    };
+    assert_eq!(parcel.counts, expected);
+    assert_eq!(parcel.batch.range.count(), 4 + 1 + 1 + 4 + 3);
+}
+
+#[test]
+fn a_batch_ends_at_its_record_count_its_bytes_and_its_lane() {
+    let filter = DeliveryFilter::default();
+    let none = BTreeSet::new();
+    let page = || {
+        (1..=9)
+            .map(|n| transaction(n, "main", 0))
+            .collect::<Vec<_>>()
+    };
+
+    let mut by_count = Builder::new(cut(1, 9, 4), seq(1), &filter, &none);
+    by_count.take(page(), seq(10));
+    assert_eq!(by_count.wants(), None);
+    assert_eq!(by_count.finish().unwrap().batch.range.last, seq(4));
+
+    let one = approx_json_bytes(&transaction(1, "main", 0).record);
+    let small = Cut {
+        bytes: one * 2 + 1,
+        ..cut(1, 9, 100)
+    };
+    let mut by_bytes = Builder::new(small, seq(1), &filter, &none);
+    by_bytes.take(page(), seq(10));
+    assert_eq!(seqs(&by_bytes.finish().unwrap()), [1, 2]);
+
+    let mut by_lane = Builder::new(cut(1, 3, 100), seq(1), &filter, &none);
+    by_lane.take(page(), seq(10));
+    assert_eq!(by_lane.finish().unwrap().batch.range.last, seq(3));
+}
+
+#[test]
+fn one_record_over_the_byte_limit_is_sent_alone() {
+    let filter = DeliveryFilter::default();
+    let none = BTreeSet::new();
+    let tiny = Cut {
+        bytes: 1,
+        ..cut(1, 9, 100)
+    };
+    let mut building = Builder::new(tiny, seq(1), &filter, &none);
+    building.take(
+        vec![transaction(1, "main", 0), transaction(2, "main", 1)],
+        seq(3),
+    );
+    assert_eq!(seqs(&building.finish().unwrap()), [1]);
+}
+
+#[test]
+fn a_page_without_progress_ends_the_cut() {
+    let filter = DeliveryFilter::default();
+    let none = BTreeSet::new();
+    let mut building = Builder::new(cut(5, 9, 100), seq(1), &filter, &none);
+    building.take(Vec::new(), seq(5));
+    assert_eq!(building.wants(), None);
+    assert!(building.finish().is_none());
+}
+
+#[test]
+fn a_range_that_expired_whole_is_accounted_for_without_reading() {
+    let filter = DeliveryFilter::default();
+    let none = BTreeSet::new();
+    let building = Builder::new(cut(5, 9, 100), seq(40), &filter, &none);
+    assert_eq!(building.wants(), None);
+    let parcel = building.finish().unwrap();
+    assert_eq!(parcel.counts.expired, 5);
+    assert_eq!(parcel.batch.range, SeqRange::new(seq(5), seq(9)));
+}
+
+#[test]
+fn before_facts_from_an_agents_first_row_is_a_resync_at_that_time() {
+    let from = IntervalStart::aligned_s(9_000).unwrap();
+    let filter = DeliveryFilter {
+        facts_from: Some(from),
+        feeds: vec![Feed::Realtime],
+        ..DeliveryFilter::default()
+    };
+    let Some(Record::Transaction(moved)) = filter.pass(transaction(1, "main", 8_000).record) else {
+        panic!("a transaction passes");
+    };
+    assert_eq!(moved.started_at, from.start());
+    assert_eq!(moved.origin, Origin::Resync);
+    assert_eq!((moved.earliest_at, moved.tied), (None, false));
+    assert!(moved.observed_at >= moved.started_at);
+    let later = transaction(2, "main", 9_000).record;
+    assert_eq!(filter.pass(later.clone()), Some(later));
+}

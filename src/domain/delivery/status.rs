@@ -1,0 +1,73 @@
+//! What `status` and the page show of one destination.
+
+use super::progress::{DeliveryBalance, Replay};
+use crate::domain::ids::RecordSeq;
+use crate::domain::timestamp::MonoTime;
+
+/// What a destination is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryPhase {
+    /// Not connected yet, about to be.
+    Connecting,
+    /// Connected, nothing due.
+    Idle,
+    /// A call is out.
+    Sending,
+    /// Waiting after a failure that may pass.
+    Waiting {
+        /// When it is tried again.
+        until: MonoTime,
+    },
+    /// Waits for a person; loses nothing.
+    Held {
+        /// Why.
+        reason: String,
+        /// What to do.
+        remedy: String,
+        /// When it is tried again.
+        until: MonoTime,
+    },
+    /// By the settings, nothing is sent.
+    Paused,
+}
+
+impl DeliveryPhase {
+    /// The word in `status` and metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Idle => "idle",
+            Self::Sending => "sending",
+            Self::Waiting { .. } => "waiting",
+            Self::Held { .. } => "held",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// One destination at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryStatus {
+    /// What it is doing.
+    pub phase: DeliveryPhase,
+    /// Both sides of rule 13, the backlog among them.
+    pub balance: DeliveryBalance,
+    /// The first position that is not done, if any is journaled.
+    pub oldest_unsent: Option<RecordSeq>,
+    /// Where the live lane begins, while one runs ahead of the backlog.
+    pub live_from: Option<RecordSeq>,
+    /// Ranges that are done; one more than there are holes.
+    pub ranges: usize,
+    /// Records per batch at present.
+    pub batch_records: usize,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// Why the last call failed; none after a success.
+    pub last_error: Option<String>,
+    /// When something was last taken.
+    pub last_success: Option<MonoTime>,
+    /// A replay that is under way.
+    pub replay: Option<Replay>,
+    /// Quarantined records that wait to be sent again.
+    pub retries_waiting: usize,
+}
