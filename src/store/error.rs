@@ -1,9 +1,10 @@
 //! What can go wrong between the program and its own disk.
 
+use std::io;
 use std::path::PathBuf;
 
 /// A store operation that did not happen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the store.
     #[error("the store {path} is in use by another process; stop it, or use another state_dir")]
@@ -41,3 +42,44 @@ pub enum StoreError {
     #[error("the store is damaged: {0}")]
     Damaged(String),
 }
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{InvalidData, QuotaExceeded, StorageFull, UnexpectedEof};
+        match error.kind() {
+            StorageFull | QuotaExceeded => Self::Full(error.to_string()),
+            // redb answers so where a file is no redb file, or is shorter than it should be.
+            InvalidData | UnexpectedEof => Self::Damaged(error.to_string()),
+            _ => Self::Io(error.to_string()),
+        }
+    }
+}
+
+impl From<redb::Error> for StoreError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(io) => io.into(),
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed => Self::Io(error.to_string()),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+macro_rules! through_redb_error {
+    ($($type:ty),+ $(,)?) => {
+        $(impl From<$type> for StoreError {
+            fn from(error: $type) -> Self {
+                redb::Error::from(error).into()
+            }
+        })+
+    };
+}
+
+through_redb_error!(
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError,
+    redb::CompactionError,
+    redb::DatabaseError,
+);

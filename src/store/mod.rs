@@ -1,128 +1,297 @@
 //! The journal in redb. The only module that names redb.
 //!
-//! State tables are a fold of the journal: `append` writes the records and, in the same
-//! transaction, the interval values, coverage, roster and state codes that follow from them.
+//! Invariants (architecture §2):
+//! - State tables are a fold of the journal: `append` writes the records and, in the same
+//!   transaction, the interval values, coverage, roster and state codes that follow from them.
+//! - Sequence numbers are contiguous and never used twice within a `store_id`.
+//! - What `append` returned `Ok` for survives every power cut; what it returned an error for is
+//!   not there, unless [`Store::epoch`] has moved.
+//! - No call keeps a read transaction, panics on damaged bytes, or holds memory in proportion to
+//!   the backlog.
+//!
 //! See `docs/format.md` for the tables and bytes.
 
+mod append;
+mod cache;
+mod codec;
+mod dictionary;
+mod engine;
 mod error;
+mod fold;
+mod journal;
+mod live;
+mod maintain;
+mod open;
+mod overlay;
+mod place;
+mod quarantine;
+mod read;
+mod rows;
+mod simulated_disk;
+mod tables;
+mod types;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
 pub use error::StoreError;
+pub use open::FORMAT;
+pub use simulated_disk::SimulatedDisk;
+pub use types::{
+    Commit, Maintained, OpenOrigin, Opened, Page, PlantedBug, Quarantined, ReadLimit, Replaced,
+    StoreOptions, StoredRoster, WhenFull,
+};
 
 pub use crate::domain::delivery::DeliveryProgress;
-
 pub use crate::domain::historical::{KnownInterval, KnownIntervals};
 
 use crate::domain::batch::CurrentState;
 use crate::domain::health::FeedState;
 use crate::domain::ids::{
-    AgentId, BoxId, DestinationName, Feed, QueueId, RecordSeq, SeqRange, SourceName, StoreId,
+    AgentId, BoxId, DestinationName, Feed, RecordSeq, SeqRange, SourceName, StoreId,
 };
-use crate::domain::interval::{IntervalStart, Window};
-use crate::domain::record::{
-    AgentChange, CoverageEntry, Figures, IntervalRecord, QueueChange, Record, SequencedRecord,
-    StateCode,
-};
+use crate::domain::interval::Window;
+use crate::domain::record::{AgentChange, CoverageEntry, IntervalRecord, StateCode};
 use crate::domain::timestamp::{Now, WallTime};
-
-/// How a store is opened. `state_dir` holds `journal.redb`, `reserve` and what was set aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreOptions {
-    /// The folder of the store; made if it is not there.
-    pub state_dir: PathBuf,
-    /// The box that it belongs to.
-    pub box_id: BoxId,
-    /// redb's cache in bytes (8 MiB by default).
-    pub cache_bytes: usize,
-    /// The budget in allocated bytes (architecture §2.7).
-    pub max_bytes: u64,
-    /// Free bytes that the file system keeps.
-    pub min_free: u64,
-    /// How long acknowledged records stay.
-    pub retention: Duration,
-    /// What gives when the budget is used up by transactions alone.
-    pub when_full: WhenFull,
-}
-
-/// The last resort of a full store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WhenFull {
-    /// The oldest transactions go, each loss a coverage entry.
-    #[default]
-    DropOldest,
-    /// Nothing more is collected until there is room.
-    StopCollecting,
-}
+use engine::Engine;
+use live::Cursor;
+use open::KEY_STORE_ID;
+use place::Place;
+use tables::META;
 
 /// An open store. Clones share it; the last clone closes it.
 #[derive(Debug, Clone)]
-pub struct Store {}
-
-/// What opening found.
-#[derive(Debug)]
-pub struct Opened {
-    /// The store.
-    pub store: Store,
-    /// Where its records and tables come from.
-    pub origin: OpenOrigin,
+pub struct Store {
+    engine: Arc<Engine>,
 }
 
-/// What state the store was found in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OpenOrigin {
-    /// There was none: a new one with a new `store_id`.
-    New,
-    /// It was there and whole.
-    Existing,
-    /// It was damaged, renamed to `aside`, and a new one started; call `salvage`.
-    Replaced {
-        /// Where the damaged file lies.
-        aside: PathBuf,
-        /// What was wrong with it.
-        reason: String,
-    },
+/// Opening.
+impl Store {
+    /// Opens the store in `state_dir`, or makes one. A damaged one is set aside and replaced.
+    pub fn open(options: &StoreOptions, now: Now) -> Result<Opened, StoreError> {
+        open::open(Place::Folder(options.state_dir.clone()), options, now, None)
+    }
+
+    /// Opens the store on a simulated disk; everything but the disk is the real thing.
+    pub fn open_simulated(
+        disk: SimulatedDisk,
+        options: &StoreOptions,
+        now: Now,
+    ) -> Result<Opened, StoreError> {
+        open::open(Place::Simulated(disk), options, now, None)
+    }
+
+    /// The same with a mistake in it that a test must find.
+    #[doc(hidden)]
+    pub fn open_simulated_with_bug(
+        disk: SimulatedDisk,
+        options: &StoreOptions,
+        now: Now,
+        planted: PlantedBug,
+    ) -> Result<Opened, StoreError> {
+        open::open(Place::Simulated(disk), options, now, Some(planted))
+    }
+
+    fn new(engine: Engine) -> Self {
+        Self {
+            engine: Arc::new(engine),
+        }
+    }
 }
 
-/// One transaction.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Commit<'a> {
-    /// What is appended, in order; may be empty.
-    pub records: &'a [Record],
-    /// The feeds whose state changed with it.
-    pub feed_states: &'a [FeedState],
+/// Writing.
+impl Store {
+    /// Appends records, the state that follows from them, feed states and whatever rides, in one
+    /// durable transaction. `None` where there is no record.
+    ///
+    /// After an error nothing of it is there, but for one case that [`Self::epoch`] tells.
+    pub fn append(&self, commit: &Commit<'_>, now: Now) -> Result<Option<SeqRange>, StoreError> {
+        self.engine.append(commit, now)
+    }
+
+    /// Takes a feed's new state; it rides in the next commit, at the latest one 60 s later.
+    pub fn note_feed_state(&self, state: FeedState) {
+        let mut live = self.engine.lock_live();
+        let key = (state.source.clone(), state.feed);
+        live.riding.feeds.insert(key.clone());
+        live.feed_states.insert(key, state);
+    }
+
+    /// Takes a destination's new place; it rides in the next commit, at the latest one 60 s later.
+    /// It may be lost (re-sending is harmless), so nothing waits for it.
+    pub fn note_progress(&self, destination: &DestinationName, progress: DeliveryProgress) {
+        let mut live = self.engine.lock_live();
+        live.riding.destinations.insert(destination.clone());
+        let cursor = Cursor {
+            progress,
+            moved_at: None,
+        };
+        live.cursors.insert(destination.clone(), cursor);
+    }
+
+    /// Upkeep, every few seconds: riding state, checkpoint, retention, budget, damage.
+    /// `configured` are the destinations whose cursors pin the journal.
+    pub fn maintain(
+        &self,
+        now: Now,
+        configured: &[DestinationName],
+    ) -> Result<Maintained, StoreError> {
+        self.engine.maintain(now, configured)
+    }
+
+    /// Commits what rides, at the stop.
+    pub fn flush(&self, now: Now) -> Result<(), StoreError> {
+        let mut live = self.engine.lock_live();
+        self.engine.write_riding(&mut live, now)
+    }
+
+    /// Takes a new identity: what a destination holds under the former one is of no account any
+    /// more (invariant 2). Seqs go on.
+    pub fn new_store_id(&self, now: Now) -> Result<StoreId, StoreError> {
+        let mut live = self.engine.lock_live();
+        let id = self.engine.place.new_store_id(now);
+        self.engine.write(&mut live, now, |txn, _| {
+            META.write(txn)?
+                .put(KEY_STORE_ID, id.bits().to_le_bytes().to_vec())
+        })?;
+        live.store_id = id;
+        Ok(id)
+    }
+
+    /// Puts refused records aside, durably; call it before their seqs count as done.
+    pub fn quarantine_add(&self, refused: &[Quarantined], now: Now) -> Result<(), StoreError> {
+        self.engine.quarantine_add(refused, now)
+    }
+
+    /// Takes records out of the quarantine: they were sent after all, or discarded.
+    pub fn quarantine_remove(
+        &self,
+        destination: &DestinationName,
+        seqs: &[RecordSeq],
+        now: Now,
+    ) -> Result<(), StoreError> {
+        self.engine.quarantine_remove(destination, seqs, now)
+    }
 }
 
-/// How much one read returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadLimit {
-    /// At most this many records (at least one is returned where one is there).
-    pub records: usize,
-    /// At most about this many bytes, as JSON would need.
-    pub bytes: usize,
-}
+/// Reading. No read transaction survives a call.
+impl Store {
+    /// The identity of this journal.
+    pub fn store_id(&self) -> StoreId {
+        self.engine.lock_live().store_id
+    }
 
-/// A run of the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
-    /// The records, ascending and contiguous but for `damaged`.
-    pub records: Vec<SequencedRecord>,
-    /// Ranges that could not be read and were set aside.
-    pub damaged: Vec<SeqRange>,
-    /// Where to read on.
-    pub next: RecordSeq,
-}
+    /// The box that the store was made for.
+    pub fn box_id(&self) -> BoxId {
+        self.engine.lock_live().box_id.clone()
+    }
 
-/// A record that a destination refused for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantined {
-    /// Who refused it.
-    pub destination: DestinationName,
-    /// The record, whole: it outlives its place in the journal.
-    pub record: SequencedRecord,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub at: WallTime,
+    /// The first start ever of this `state_dir`; it survives a replaced store.
+    pub fn installed_at(&self) -> WallTime {
+        self.engine.lock_live().installed_at
+    }
+
+    /// Moves when what a worker knows may no longer be what the store holds: a commit that was
+    /// reported as failed is there after all, or the store was replaced. Workers then load anew.
+    pub fn epoch(&self) -> u64 {
+        self.engine.epoch()
+    }
+
+    /// The last seq that was journaled; [`RecordSeq::ZERO`] if none.
+    pub fn head(&self) -> RecordSeq {
+        self.engine.head()
+    }
+
+    /// The oldest seq that is kept; one more than [`Self::head`] where none is.
+    pub fn first(&self) -> RecordSeq {
+        self.engine.first()
+    }
+
+    /// The records from `from` on. [`Page::next`] always moves on unless the end is reached.
+    pub fn read(&self, from: RecordSeq, limit: ReadLimit) -> Result<Page, StoreError> {
+        self.engine.read_page(from, limit)
+    }
+
+    /// The first seq of a record about this moment (to the hour) or a later one.
+    pub fn seq_at(&self, at: WallTime) -> Result<RecordSeq, StoreError> {
+        self.engine.seq_at(at)
+    }
+
+    /// The last revision of each queue and interval of the window. Figures that were given up for
+    /// want of room are all `None`, so that the next answer is a new revision.
+    pub fn known_intervals(
+        &self,
+        source: &SourceName,
+        window: Window,
+    ) -> Result<KnownIntervals, StoreError> {
+        self.engine.known_intervals(source, window)
+    }
+
+    /// The last revisions themselves, by interval, at most `limit`.
+    pub fn intervals(
+        &self,
+        source: &SourceName,
+        window: Window,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, IntervalRecord)>, StoreError> {
+        self.engine.intervals(source, window, limit)
+    }
+
+    /// The coverage entries of the window, oldest first.
+    pub fn coverage(
+        &self,
+        source: &SourceName,
+        feed: Feed,
+        window: Window,
+    ) -> Result<Vec<CoverageEntry>, StoreError> {
+        self.engine.coverage(source, feed, window)
+    }
+
+    /// The last version of every agent and queue, closed ones too.
+    pub fn roster(&self, source: &SourceName) -> Result<StoredRoster, StoreError> {
+        self.engine.roster(source)
+    }
+
+    /// The last version of one agent.
+    pub fn agent(
+        &self,
+        source: &SourceName,
+        agent: &AgentId,
+    ) -> Result<Option<AgentChange>, StoreError> {
+        self.engine.agent(source, agent)
+    }
+
+    /// Every state text that was ever seen, with its category.
+    pub fn state_codes(&self, source: &SourceName) -> Result<Vec<StateCode>, StoreError> {
+        self.engine.state_codes(source)
+    }
+
+    /// The last state of every agent, by id: the checkpoint and the records after it.
+    pub fn agent_states(&self, source: &SourceName) -> Result<Vec<CurrentState>, StoreError> {
+        self.engine.agent_states(source)
+    }
+
+    /// The newest state of a feed, noted or committed.
+    pub fn feed_state(&self, source: &SourceName, feed: Feed) -> Option<FeedState> {
+        let key = (source.clone(), feed);
+        self.engine.lock_live().feed_states.get(&key).cloned()
+    }
+
+    /// The newest place of a destination, noted or committed.
+    pub fn progress(&self, destination: &DestinationName) -> DeliveryProgress {
+        let live = self.engine.lock_live();
+        let cursor = live.cursors.get(destination);
+        cursor
+            .map(|cursor| cursor.progress.clone())
+            .unwrap_or_default()
+    }
+
+    /// Quarantined records of a destination from a seq on, at most `limit`.
+    pub fn quarantine_list(
+        &self,
+        destination: &DestinationName,
+        from: RecordSeq,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        self.engine.quarantine_list(destination, from, limit)
+    }
 }

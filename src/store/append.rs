@@ -1,0 +1,243 @@
+//! One commit: blocks, the state that follows from them, and what rides along (invariant 1).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redb::WriteTransaction;
+
+use super::codec::{self, BLOCK_RECORDS_MAX, SlotRef};
+use super::engine::Engine;
+use super::fold::{self, Folded};
+use super::journal;
+use super::live::{HOURS_REMEMBERED_MAX, Live};
+use super::open::{KEY_POSITION, write_checkpoint};
+use super::rows::{self, AgentRow};
+use super::tables::{CURSORS, DICTIONARY, JOURNAL, META, body, feed_key};
+use super::{Commit, PlantedBug, StoreError};
+use crate::domain::health::FeedState;
+use crate::domain::ids::{Feed, SeqRange};
+use crate::domain::record::Record;
+use crate::domain::timestamp::{Now, WallTime};
+
+/// How often the last states of agents are written to their table (architecture §2.1).
+pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
+/// How long counters and cursors ride before they get a commit of their own.
+pub(super) const RIDE_MAX: Duration = Duration::from_secs(60);
+/// Longer blocks are cut in two, so that reading one bounds the memory.
+pub(super) const BLOCK_BYTES_GOAL: usize = 64 * 1024;
+
+impl Engine {
+    /// See [`super::Store::append`].
+    pub(super) fn append(
+        &self,
+        commit: &Commit<'_>,
+        now: Now,
+    ) -> Result<Option<SeqRange>, StoreError> {
+        let mut live = self.lock_live();
+        let first = live.position.last.next();
+        let range = (!commit.records.is_empty()).then(|| {
+            let last = live.position.last.plus(commit.records.len() as u64);
+            SeqRange::new(first, last)
+        });
+        if commit.records.is_empty() && commit.feed_states.is_empty() {
+            return Ok(None);
+        }
+        if let (Some(PlantedBug::SeparateTransactions), Some(range)) = (self.planted, range) {
+            self.append_apart(&mut live, commit, range, now)?;
+            return Ok(Some(range));
+        }
+        let written = self.write(&mut live, now, |txn, live| {
+            put_blocks(txn, live, commit.records, now.wall)?;
+            let folded = fold::fold(txn, live, first, commit.records.iter())?;
+            finish(txn, live, folded, commit.feed_states, now)
+        })?;
+        // Where the outcome was unknown, the store was loaded anew and knows it all.
+        if let Some(taken) = written {
+            take_over(&mut live, taken, now);
+        }
+        note_written(&mut live, commit.feed_states);
+        Ok(range)
+    }
+
+    /// The planted bug: the records in one transaction, what follows from them in another.
+    fn append_apart(
+        &self,
+        live: &mut Live,
+        commit: &Commit<'_>,
+        range: SeqRange,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        let taken = self.write(live, now, |txn, live| {
+            put_blocks(txn, live, commit.records, now.wall)?;
+            finish(txn, live, Folded::default(), &[], now)
+        })?;
+        if let Some(taken) = taken {
+            take_over(live, taken, now);
+        }
+        let taken = self.write(live, now, |txn, live| {
+            let folded = fold::fold(txn, live, range.first, commit.records.iter())?;
+            finish(txn, live, folded, commit.feed_states, now)
+        })?;
+        if let Some(taken) = taken {
+            take_over(live, taken, now);
+        }
+        note_written(live, commit.feed_states);
+        Ok(())
+    }
+
+    /// A commit of what rides alone, where something does.
+    pub(super) fn write_riding(&self, live: &mut Live, now: Now) -> Result<(), StoreError> {
+        if live.riding.is_empty() && !checkpoint_due(live, now) {
+            return Ok(());
+        }
+        let written = self.write(live, now, |txn, live| {
+            finish(txn, live, Folded::default(), &[], now)
+        })?;
+        if let Some(taken) = written {
+            take_over(live, taken, now);
+        }
+        Ok(())
+    }
+}
+
+/// What a committed transaction leaves to be taken over.
+pub(super) struct Taken {
+    folded: Folded,
+    checkpointed: bool,
+}
+
+pub(super) fn take_over(live: &mut Live, taken: Taken, now: Now) {
+    if taken.checkpointed {
+        live.agents.clear();
+        live.checkpoint_at = now.mono;
+    } else {
+        live.agents.extend(taken.folded.agents);
+    }
+    if live.hours.len() + taken.folded.hours.len() > HOURS_REMEMBERED_MAX {
+        live.hours.clear();
+    }
+    live.hours.extend(taken.folded.hours);
+    live.riding = super::live::Riding::default();
+}
+
+/// The feed states of a commit replace those that were known.
+fn note_written(live: &mut Live, states: &[FeedState]) {
+    for state in states {
+        let key = (state.source.clone(), state.feed);
+        live.feed_states.insert(key, state.clone());
+    }
+}
+
+fn checkpoint_due(live: &Live, now: Now) -> bool {
+    now.mono.since(live.checkpoint_at) >= CHECKPOINT_EVERY
+        && live.position.checkpoint < live.position.last
+}
+
+/// Inserts the records as blocks behind the journal's end and moves the position.
+pub(super) fn put_blocks(
+    txn: &WriteTransaction,
+    live: &mut Live,
+    records: &[Record],
+    at: WallTime,
+) -> Result<(), StoreError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let slots: Vec<SlotRef<'_>> = records.iter().map(SlotRef::Record).collect();
+    let mut table = txn.open_table(JOURNAL)?;
+    let store_id = live.store_id;
+    for run in slots.chunks(BLOCK_RECORDS_MAX) {
+        put_run(run, &mut |run| {
+            let first = live.position.last.next();
+            let block = codec::encode(store_id, first, at, run);
+            if block.len() > BLOCK_BYTES_GOAL && run.len() > 1 {
+                return Ok(false);
+            }
+            table.insert(first.get(), block.as_slice())?;
+            live.position.last = live.position.last.plus(run.len() as u64);
+            live.position.tail_bytes += block.len() as u64;
+            live.position.live_bytes += journal::allocated(block.len());
+            Ok(true)
+        })?;
+    }
+    Ok(())
+}
+
+/// Puts a run, or its two halves where it is too long.
+fn put_run<'a>(
+    run: &[SlotRef<'a>],
+    put: &mut impl FnMut(&[SlotRef<'a>]) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    if put(run)? {
+        return Ok(());
+    }
+    let (left, right) = run.split_at(run.len() / 2);
+    put_run(left, put)?;
+    put_run(right, put)
+}
+
+/// Everything of a commit beside its records: feed states, what rides, the checkpoint when it is
+/// due, the dictionary's new numbers, the position.
+pub(super) fn finish(
+    txn: &WriteTransaction,
+    live: &mut Live,
+    folded: Folded,
+    states: &[FeedState],
+    now: Now,
+) -> Result<Taken, StoreError> {
+    let mut grown = folded.grown;
+    let checkpointed = checkpoint_due(live, now);
+    if checkpointed {
+        grown += write_checkpoint(txn, live, &folded.agents)?;
+        live.position.checkpoint = live.position.last;
+    }
+    if !live.riding.destinations.is_empty() {
+        let mut table = CURSORS.write(txn)?;
+        for name in &live.riding.destinations {
+            let key = name.as_str().as_bytes();
+            grown += match live.cursors.get_mut(name) {
+                Some(cursor) => {
+                    cursor.moved_at.get_or_insert(now.wall);
+                    table.put(key, body(|w| rows::write_cursor(w, cursor)))?
+                }
+                None => table.remove(key)?,
+            };
+        }
+    }
+    if live.dictionary.has_fresh() {
+        let mut table = DICTIONARY.write(txn)?;
+        grown += live.dictionary.write_fresh(&mut table)?;
+    }
+    let mut meta = META.write(txn)?;
+    let newest = by_feed(live, states);
+    for state in newest.values() {
+        let key = feed_key("feed", state.source.as_str(), state.feed);
+        let json = serde_json::to_vec(state).expect("a feed state is plain data");
+        grown += meta.put(&key, json)?;
+    }
+    live.position.grow(grown);
+    meta.put(KEY_POSITION, body(|w| live.position.write(w)))?;
+    Ok(Taken {
+        folded,
+        checkpointed,
+    })
+}
+
+/// The states to write: those of the commit, and those that ride for other feeds.
+fn by_feed<'a>(live: &'a Live, states: &'a [FeedState]) -> HashMap<(&'a str, Feed), &'a FeedState> {
+    let riding = live.riding.feeds.iter();
+    let riding = riding.filter_map(|key| live.feed_states.get(key));
+    riding
+        .chain(states)
+        .map(|state| ((state.source.as_str(), state.feed), state))
+        .collect()
+}
+
+/// The later of what the checkpoint has and what came after.
+pub(super) fn later(stored: Option<AgentRow>, fresh: Option<&AgentRow>) -> Option<AgentRow> {
+    match (stored, fresh) {
+        (Some(stored), Some(fresh)) if stored.since > fresh.since => Some(stored),
+        (_, Some(fresh)) => Some(fresh.clone()),
+        (stored, None) => stored,
+    }
+}

@@ -1,0 +1,345 @@
+//! State transactions and interval revisions, the bulk of every journal, coded by column.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::bytes::{BadBytes, Reader, Writer, unzigzag, zigzag};
+use super::names::{
+    category_from, category_number, origin_from, origin_number, reason_from, reason_number,
+    run_from, run_number, suspect_from, suspect_number,
+};
+use super::{Lexicon, Meanings, column};
+use crate::domain::interval::{INTERVAL_S, IntervalStart};
+use crate::domain::record::{Figures, IntervalRecord, StateTransaction};
+use crate::domain::timestamp::WallTime;
+
+const CLAMPED: u8 = 1;
+const TIED: u8 = 2;
+const HAS_PREVIOUS: u8 = 4;
+const HAS_EARLIEST: u8 = 8;
+
+const HAS_ENTERED: u8 = 1;
+const HAS_ABANDONED: u8 = 2;
+const HAS_HANDLE_TIME: u8 = 4;
+
+/// The distinct combinations of the fields that take few values, numbered by first appearance.
+struct Shapes<T> {
+    list: Vec<T>,
+    number: HashMap<T, u64>,
+}
+
+impl<T: Copy + Eq + Hash> Shapes<T> {
+    fn new() -> Self {
+        Self {
+            list: Vec::new(),
+            number: HashMap::new(),
+        }
+    }
+
+    fn number(&mut self, shape: T) -> u64 {
+        *self.number.entry(shape).or_insert_with(|| {
+            self.list.push(shape);
+            self.list.len() as u64 - 1
+        })
+    }
+}
+
+/// Each value as the zigzag difference from the one before.
+fn deltas(values: impl Iterator<Item = i64>) -> Vec<u64> {
+    let mut before = 0i64;
+    values
+        .map(|value| {
+            let delta = zigzag(value.wrapping_sub(before));
+            before = value;
+            delta
+        })
+        .collect()
+}
+
+/// The inverse of [`deltas`].
+fn undeltas(values: Vec<u64>) -> impl Iterator<Item = i64> {
+    values.into_iter().scan(0i64, |before, delta| {
+        *before = before.wrapping_add(unzigzag(delta));
+        Some(*before)
+    })
+}
+
+fn index(value: u64) -> i64 {
+    value.cast_signed()
+}
+
+fn pick<T>(list: &[T], index: u64) -> Result<&T, BadBytes> {
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| list.get(index))
+        .ok_or(BadBytes("points beyond its list"))
+}
+
+/// What `started_at` is measured from: it mostly is the midpoint of two polls, so that the
+/// difference is mostly zero.
+fn expected_start(earliest: Option<WallTime>, observed: WallTime) -> i64 {
+    match earliest {
+        // As `WallTime::midpoint`, but total: damaged bytes may hold any two numbers.
+        Some(earliest) => earliest
+            .ms()
+            .wrapping_add(observed.ms().wrapping_sub(earliest.ms()) / 2),
+        None => observed.ms(),
+    }
+}
+
+pub(super) fn write_transactions(
+    writer: &mut Writer,
+    lexicon: &Lexicon<'_>,
+    all: &[&StateTransaction],
+) {
+    let mut shapes = Shapes::new();
+    let numbers: Vec<u64> = all
+        .iter()
+        .map(|t| {
+            let flags = flag(t.clamped, CLAMPED)
+                | flag(t.tied, TIED)
+                | flag(t.previous_state.is_some(), HAS_PREVIOUS)
+                | flag(t.earliest_at.is_some(), HAS_EARLIEST);
+            let previous = t.previous_state.as_ref();
+            shapes.number((
+                lexicon.sources.of(t.source.as_str()),
+                lexicon.states.of(t.state.as_str()),
+                previous.map_or(0, |state| lexicon.states.of(state.as_str())),
+                category_number(t.category),
+                origin_number(t.origin),
+                flags,
+            ))
+        })
+        .collect();
+    writer.varint(shapes.list.len() as u64);
+    for (source, state, previous, category, origin, flags) in shapes.list {
+        writer.varint(source);
+        writer.varint(state);
+        writer.varint(previous);
+        writer.u8(category);
+        writer.u8(origin);
+        writer.u8(flags);
+    }
+    column::write(writer, &numbers);
+    let agents = all
+        .iter()
+        .map(|t| index(lexicon.agents.of(t.agent.as_str())));
+    column::write(writer, &deltas(agents));
+    column::write(writer, &deltas(all.iter().map(|t| t.observed_at.ms())));
+    let spans: Vec<u64> = all
+        .iter()
+        .filter_map(|t| Some(t.observed_at.ms().wrapping_sub(t.earliest_at?.ms())))
+        .map(zigzag)
+        .collect();
+    column::write(writer, &spans);
+    let starts: Vec<u64> = all
+        .iter()
+        .map(|t| expected_start(t.earliest_at, t.observed_at).wrapping_sub(t.started_at.ms()))
+        .map(zigzag)
+        .collect();
+    column::write(writer, &starts);
+}
+
+fn flag(is_set: bool, bit: u8) -> u8 {
+    if is_set { bit } else { 0 }
+}
+
+struct TransactionShape {
+    source: u64,
+    state: u64,
+    previous: u64,
+    category: u8,
+    origin: u8,
+    flags: u8,
+}
+
+pub(super) fn read_transactions(
+    reader: &mut Reader<'_>,
+    words: &Meanings,
+    count: usize,
+) -> Result<Vec<StateTransaction>, BadBytes> {
+    let shapes = read_list(reader, |reader| {
+        Ok(TransactionShape {
+            source: reader.varint()?,
+            state: reader.varint()?,
+            previous: reader.varint()?,
+            category: reader.u8()?,
+            origin: reader.u8()?,
+            flags: reader.u8()?,
+        })
+    })?;
+    let numbers = column::read(reader, count)?;
+    let agents = column::read(reader, count)?;
+    let observed = column::read(reader, count)?;
+    let mut with_earliest = 0;
+    for &number in &numbers {
+        with_earliest += usize::from(pick(&shapes, number)?.flags & HAS_EARLIEST != 0);
+    }
+    let mut spans = column::read(reader, with_earliest)?.into_iter();
+    let starts = column::read(reader, count)?;
+    let mut all = Vec::with_capacity(count);
+    let rows = numbers
+        .into_iter()
+        .zip(undeltas(agents))
+        .zip(undeltas(observed));
+    for (((number, agent), observed), start) in rows.zip(starts) {
+        let shape = pick(&shapes, number)?;
+        let earliest_at = (shape.flags & HAS_EARLIEST != 0)
+            .then(|| spans.next().map(unzigzag))
+            .flatten()
+            .map(|span| WallTime::from_ms(observed.wrapping_sub(span)));
+        let observed_at = WallTime::from_ms(observed);
+        let expected = expected_start(earliest_at, observed_at);
+        all.push(StateTransaction {
+            source: pick(&words.sources, shape.source)?.clone(),
+            agent: pick(&words.agents, agent.cast_unsigned())?.clone(),
+            started_at: WallTime::from_ms(expected.wrapping_sub(unzigzag(start))),
+            state: pick(&words.states, shape.state)?.clone(),
+            category: category_from(shape.category)?,
+            previous_state: if shape.flags & HAS_PREVIOUS == 0 {
+                None
+            } else {
+                Some(pick(&words.states, shape.previous)?.clone())
+            },
+            earliest_at,
+            observed_at,
+            origin: origin_from(shape.origin)?,
+            clamped: shape.flags & CLAMPED != 0,
+            tied: shape.flags & TIED != 0,
+        });
+    }
+    Ok(all)
+}
+
+pub(super) fn write_intervals(writer: &mut Writer, lexicon: &Lexicon<'_>, all: &[&IntervalRecord]) {
+    let mut shapes = Shapes::new();
+    let numbers: Vec<u64> = all
+        .iter()
+        .map(|i| {
+            let figures = flag(i.figures.entered.is_some(), HAS_ENTERED)
+                | flag(i.figures.abandoned.is_some(), HAS_ABANDONED)
+                | flag(i.figures.handle_time_s.is_some(), HAS_HANDLE_TIME);
+            shapes.number((
+                lexicon.sources.of(i.source.as_str()),
+                run_number(i.run),
+                reason_number(i.reason),
+                suspect_number(i.suspect),
+                figures,
+            ))
+        })
+        .collect();
+    writer.varint(shapes.list.len() as u64);
+    for (source, run, reason, suspect, figures) in shapes.list {
+        writer.varint(source);
+        for byte in [run, reason, suspect, figures] {
+            writer.u8(byte);
+        }
+    }
+    column::write(writer, &numbers);
+    let queues = all
+        .iter()
+        .map(|i| index(lexicon.queues.of(i.queue.as_str())));
+    column::write(writer, &deltas(queues));
+    let starts = all
+        .iter()
+        .map(|i| i.interval_start.s().div_euclid(INTERVAL_S));
+    column::write(writer, &deltas(starts));
+    column::write(writer, &deltas(all.iter().map(|i| i.answered_at.ms())));
+    let revisions: Vec<u64> = all.iter().map(|i| u64::from(i.revision)).collect();
+    column::write(writer, &revisions);
+    for figure in [
+        |f: &Figures| f.entered,
+        |f: &Figures| f.abandoned,
+        |f: &Figures| f.handle_time_s,
+    ] {
+        let values: Vec<u64> = all.iter().filter_map(|i| figure(&i.figures)).collect();
+        column::write(writer, &values);
+    }
+}
+
+struct IntervalShape {
+    source: u64,
+    run: u8,
+    reason: u8,
+    suspect: u8,
+    figures: u8,
+}
+
+pub(super) fn read_intervals(
+    reader: &mut Reader<'_>,
+    words: &Meanings,
+    count: usize,
+) -> Result<Vec<IntervalRecord>, BadBytes> {
+    let shapes = read_list(reader, |reader| {
+        Ok(IntervalShape {
+            source: reader.varint()?,
+            run: reader.u8()?,
+            reason: reader.u8()?,
+            suspect: reader.u8()?,
+            figures: reader.u8()?,
+        })
+    })?;
+    let numbers = column::read(reader, count)?;
+    let queues = column::read(reader, count)?;
+    let starts = column::read(reader, count)?;
+    let answered = column::read(reader, count)?;
+    let revisions = column::read(reader, count)?;
+    let mut with = [0usize; 3];
+    for &number in &numbers {
+        let figures = pick(&shapes, number)?.figures;
+        for (n, bit) in [HAS_ENTERED, HAS_ABANDONED, HAS_HANDLE_TIME]
+            .into_iter()
+            .enumerate()
+        {
+            with[n] += usize::from(figures & bit != 0);
+        }
+    }
+    let mut entered = column::read(reader, with[0])?.into_iter();
+    let mut abandoned = column::read(reader, with[1])?.into_iter();
+    let mut handle_time = column::read(reader, with[2])?.into_iter();
+    let mut all = Vec::with_capacity(count);
+    let times = undeltas(starts).zip(undeltas(answered)).zip(revisions);
+    for ((number, queue), ((start, answered), revision)) in
+        numbers.into_iter().zip(undeltas(queues)).zip(times)
+    {
+        let shape = pick(&shapes, number)?;
+        let figure = |bit: u8, column: &mut std::vec::IntoIter<u64>| {
+            (shape.figures & bit != 0).then(|| column.next()).flatten()
+        };
+        all.push(IntervalRecord {
+            source: pick(&words.sources, shape.source)?.clone(),
+            queue: pick(&words.queues, queue.cast_unsigned())?.clone(),
+            interval_start: interval_start(start)?,
+            figures: Figures {
+                entered: figure(HAS_ENTERED, &mut entered),
+                abandoned: figure(HAS_ABANDONED, &mut abandoned),
+                handle_time_s: figure(HAS_HANDLE_TIME, &mut handle_time),
+            },
+            revision: u32::try_from(revision).map_err(|_| BadBytes("a revision beyond 32 bits"))?,
+            answered_at: WallTime::from_ms(answered),
+            run: run_from(shape.run)?,
+            reason: reason_from(shape.reason)?,
+            suspect: suspect_from(shape.suspect)?,
+        });
+    }
+    Ok(all)
+}
+
+/// The interval with this number since the epoch.
+pub(crate) fn interval_start(index: i64) -> Result<IntervalStart, BadBytes> {
+    index
+        .checked_mul(INTERVAL_S)
+        .and_then(IntervalStart::aligned_s)
+        .ok_or(BadBytes("an interval beyond all time"))
+}
+
+fn read_list<'a, T>(
+    reader: &mut Reader<'a>,
+    mut one: impl FnMut(&mut Reader<'a>) -> Result<T, BadBytes>,
+) -> Result<Vec<T>, BadBytes> {
+    let count = reader.size()?;
+    if count > reader.remaining() {
+        return Err(BadBytes("a list longer than its block"));
+    }
+    (0..count).map(|_| one(reader)).collect()
+}

@@ -1,0 +1,193 @@
+//! The state tables follow from the records: this is how, record by record (invariant 1).
+
+use std::collections::HashMap;
+
+use redb::WriteTransaction;
+
+use super::StoreError;
+use super::codec::{names, rows as record_rows};
+use super::dictionary::{Dictionary, state_code_key};
+use super::live::Live;
+use super::rows::{self, AgentRow};
+use super::tables::{
+    COVERAGE, DICTIONARY, INTERVALS, Number, ROSTER, ROSTER_AGENT, ROSTER_QUEUE, SealedTable,
+    SourceNumber, TIME_INDEX, WriteTable, body, coverage_key, hour_key, interval_key, roster_key,
+};
+use crate::domain::ids::RecordSeq;
+use crate::domain::record::{Record, StateTransaction};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// What a fold leaves to be taken over once its transaction is committed.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    pub(super) agents: HashMap<(SourceNumber, Number), AgentRow>,
+    pub(super) hours: Vec<[u8; 7]>,
+    pub(super) grown: i64,
+}
+
+/// The state tables of a transaction, each opened when the first record needs it.
+struct StateTables<'txn> {
+    txn: &'txn WriteTransaction,
+    intervals: Option<WriteTable<'txn>>,
+    coverage: Option<WriteTable<'txn>>,
+    roster: Option<WriteTable<'txn>>,
+    codes: Option<WriteTable<'txn>>,
+    time_index: Option<WriteTable<'txn>>,
+}
+
+fn opened<'a, 'txn>(
+    slot: &'a mut Option<WriteTable<'txn>>,
+    table: SealedTable,
+    txn: &'txn WriteTransaction,
+) -> Result<&'a mut WriteTable<'txn>, StoreError> {
+    if slot.is_none() {
+        *slot = Some(table.write(txn)?);
+    }
+    Ok(slot.as_mut().expect("it was filled above"))
+}
+
+/// Folds records with consecutive seqs, `first` the first, into the tables.
+pub(super) fn fold<'r>(
+    txn: &WriteTransaction,
+    live: &mut Live,
+    first: RecordSeq,
+    records: impl Iterator<Item = &'r Record>,
+) -> Result<Folded, StoreError> {
+    let mut folded = Folded::default();
+    let mut tables = StateTables {
+        txn,
+        intervals: None,
+        coverage: None,
+        roster: None,
+        codes: None,
+        time_index: None,
+    };
+    for (record, n) in records.zip(0..) {
+        let seq = first.plus(n);
+        folded.grown += tables.index(live, &mut folded.hours, record, seq)?;
+        match record {
+            Record::Transaction(change) => fold_agent(
+                &mut live.dictionary,
+                &mut folded.agents,
+                &live.agents,
+                change,
+                seq,
+            ),
+            other => folded.grown += tables.put(&mut live.dictionary, other, seq)?,
+        }
+    }
+    Ok(folded)
+}
+
+/// The later of two transactions of an agent is its state. "Later" goes by `started_at`, so that
+/// salvaged records, which are journaled after newer ones, do not turn the clock back.
+fn fold_agent(
+    dictionary: &mut Dictionary,
+    into: &mut HashMap<(SourceNumber, Number), AgentRow>,
+    before: &HashMap<(SourceNumber, Number), AgentRow>,
+    change: &StateTransaction,
+    seq: RecordSeq,
+) {
+    let key = (
+        dictionary.source(&change.source),
+        dictionary.agent(&change.agent),
+    );
+    let known = into.get(&key).or_else(|| before.get(&key));
+    if known.is_none_or(|row| row.since <= change.started_at) {
+        into.insert(key, agent_row(change, seq));
+    }
+}
+
+/// What a transaction makes of its agent.
+pub(super) fn agent_row(change: &StateTransaction, seq: RecordSeq) -> AgentRow {
+    AgentRow {
+        state: change.state.clone(),
+        category: change.category,
+        origin: change.origin,
+        since: change.started_at,
+        seq,
+    }
+}
+
+/// Which entry of the time index a record belongs to.
+pub(super) fn hour_of(source: SourceNumber, record: &Record) -> [u8; 7] {
+    let hour = record.about().ms().div_euclid(HOUR_MS);
+    let hour = i32::try_from(hour).unwrap_or(if hour < 0 { i32::MIN } else { i32::MAX });
+    hour_key(source, names::feed_number(record.feed()), hour)
+}
+
+impl StateTables<'_> {
+    fn index(
+        &mut self,
+        live: &mut Live,
+        seen: &mut Vec<[u8; 7]>,
+        record: &Record,
+        seq: RecordSeq,
+    ) -> Result<i64, StoreError> {
+        let source = live.dictionary.source(record.source());
+        let key = hour_of(source, record);
+        if seen.last() == Some(&key) || live.hours.contains(&key) || seen.contains(&key) {
+            return Ok(0);
+        }
+        seen.push(key);
+        let table = opened(&mut self.time_index, TIME_INDEX, self.txn)?;
+        if table.get(&key)?.is_some() {
+            return Ok(0);
+        }
+        table.put(&key, body(|w| w.varint(seq.get())))
+    }
+
+    fn put(
+        &mut self,
+        dictionary: &mut Dictionary,
+        record: &Record,
+        seq: RecordSeq,
+    ) -> Result<i64, StoreError> {
+        let source = dictionary.source(record.source());
+        match record {
+            Record::Transaction(_) => Ok(0),
+            Record::Interval(r) => {
+                let key = interval_key(source, r.interval_start, dictionary.queue(&r.queue));
+                let table = opened(&mut self.intervals, INTERVALS, self.txn)?;
+                table.put(&key, body(|w| rows::write_interval(w, r, seq, false)))
+            }
+            Record::Coverage(r) => {
+                let key = coverage_key(source, names::feed_number(r.feed), r.interval_start);
+                let table = opened(&mut self.coverage, COVERAGE, self.txn)?;
+                let value = body(|w| {
+                    w.varint(seq.get());
+                    record_rows::write_coverage(w, r);
+                });
+                table.put(&key, value)
+            }
+            Record::Agent(r) => {
+                let key = roster_key(source, ROSTER_AGENT, dictionary.agent(&r.agent));
+                let table = opened(&mut self.roster, ROSTER, self.txn)?;
+                let value = body(|w| {
+                    w.varint(seq.get());
+                    record_rows::write_agent(w, r);
+                });
+                table.put(&key, value)
+            }
+            Record::Queue(r) => {
+                let key = roster_key(source, ROSTER_QUEUE, dictionary.queue(&r.queue));
+                let table = opened(&mut self.roster, ROSTER, self.txn)?;
+                let value = body(|w| {
+                    w.varint(seq.get());
+                    record_rows::write_queue(w, r);
+                });
+                table.put(&key, value)
+            }
+            Record::StateCode(r) => {
+                let key = state_code_key(source, dictionary.state(&r.state));
+                let table = opened(&mut self.codes, DICTIONARY, self.txn)?;
+                let value = body(|w| {
+                    w.varint(seq.get());
+                    record_rows::write_state_code(w, r);
+                });
+                table.put(&key, value)
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Opening: refuse what must not be touched, set aside what is damaged, make what is missing.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
+
+use super::codec::{self, Interner, Reader, Slot, Writer};
+use super::dictionary::Dictionary;
+use super::engine::{Engine, guarded};
+use super::fold;
+use super::journal;
+use super::live::{Live, Position, Riding};
+use super::place::Place;
+use super::rows::{self, AgentRow};
+use super::simulated_disk::SimulatedDisk;
+use super::tables::{AGENT_STATES, CURSORS, DICTIONARY, JOURNAL, META, ReadTable, SEALED, body};
+use super::{OpenOrigin, Opened, PlantedBug, Store, StoreError, StoreOptions};
+use crate::domain::health::FeedState;
+use crate::domain::ids::{BoxId, DestinationName, Feed, SourceName, StoreId};
+use crate::domain::record::Record;
+use crate::domain::timestamp::{Now, WallTime};
+
+/// The format of the whole store: tables, keys, values.
+pub const FORMAT: u32 = 1;
+
+/// `meta`: the format, 4 bytes, written once.
+pub(super) const KEY_FORMAT: &[u8] = b"format";
+pub(super) const KEY_STORE_ID: &[u8] = b"store_id";
+pub(super) const KEY_BOX_ID: &[u8] = b"box_id";
+pub(super) const KEY_INSTALLED_AT: &[u8] = b"installed_at";
+pub(super) const KEY_POSITION: &[u8] = b"position";
+/// `meta`: one entry a feed.
+pub(super) const FEED_PREFIX: &[u8] = b"feed/";
+
+pub(super) fn open(
+    place: Place,
+    options: &StoreOptions,
+    now: Now,
+    planted: Option<PlantedBug>,
+) -> Result<Opened, StoreError> {
+    place.prepare()?;
+    let existed = place.exists();
+    let (db, live, origin) = match open_place(&place, options, now) {
+        Ok((db, live)) if existed => (db, live, OpenOrigin::Existing),
+        Ok((db, live)) => (db, live, OpenOrigin::New),
+        Err(StoreError::Damaged(reason)) => {
+            let aside = place.set_aside(now.wall)?;
+            let (db, live) = open_place(&place, options, now)?;
+            (db, live, OpenOrigin::Replaced { aside, reason })
+        }
+        Err(other) => return Err(other),
+    };
+    let engine = Engine::new(options.clone(), place, planted, db, live);
+    Ok(Opened {
+        store: Store::new(engine),
+        origin,
+    })
+}
+
+pub(super) fn open_simulated(
+    disk: SimulatedDisk,
+    options: &StoreOptions,
+    now: Now,
+    planted: Option<PlantedBug>,
+) -> Result<Opened, StoreError> {
+    open(Place::Simulated(disk), options, now, planted)
+}
+
+/// Opens and loads what is there, or makes a new store.
+pub(super) fn open_place(
+    place: &Place,
+    options: &StoreOptions,
+    now: Now,
+) -> Result<(Database, Live), StoreError> {
+    if place.exists() {
+        guarded(|| check_format(place, options))?;
+    }
+    guarded(|| {
+        let db = place.open(options)?;
+        if read_meta(&db.begin_read()?, KEY_FORMAT)?.is_none() {
+            create(&db, place, options, now)?;
+        }
+        let live = load(&db.begin_read()?, now)?;
+        Ok((db, live))
+    })
+}
+
+/// Looks at the format without a trace in the file.
+fn check_format(place: &Place, options: &StoreOptions) -> Result<(), StoreError> {
+    let db = place.peek(options)?;
+    let Some(format) = read_meta(&db.begin_read()?, KEY_FORMAT)? else {
+        return Ok(());
+    };
+    let found = Reader::new(&format)
+        .u32_fixed()
+        .map_err(|error| META.damaged(KEY_FORMAT, error))?;
+    if found > FORMAT {
+        return Err(StoreError::FromTheFuture {
+            path: place.path(),
+            found,
+            known: FORMAT,
+        });
+    }
+    // An upgrade function per older format goes here; there is none before the first.
+    if found == FORMAT {
+        Ok(())
+    } else {
+        Err(META.damaged(KEY_FORMAT, format_args!("there never was a format {found}")))
+    }
+}
+
+fn read_meta(txn: &ReadTransaction, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    META.read(txn)?.get(key)
+}
+
+/// The first transaction: every table, the identity, the position.
+fn create(
+    db: &Database,
+    place: &Place,
+    options: &StoreOptions,
+    now: Now,
+) -> Result<(), StoreError> {
+    let installed_at = place.installed_at().unwrap_or(now.wall);
+    let mut txn = db.begin_write()?;
+    txn.set_quick_repair(true);
+    {
+        txn.open_table(JOURNAL)?;
+        for table in SEALED {
+            table.write(&txn)?;
+        }
+        let mut meta = META.write(&txn)?;
+        let store_id = place.new_store_id(now);
+        meta.put(KEY_FORMAT, FORMAT.to_le_bytes().to_vec())?;
+        meta.put(KEY_STORE_ID, store_id.bits().to_le_bytes().to_vec())?;
+        meta.put(KEY_BOX_ID, options.box_id.as_str().as_bytes().to_vec())?;
+        meta.put(KEY_INSTALLED_AT, body(|w| w.time(installed_at)))?;
+        meta.put(
+            KEY_POSITION,
+            body(|w: &mut Writer| Position::START.write(w)),
+        )?;
+    }
+    txn.commit()?;
+    place.remember_installed_at(installed_at);
+    Ok(())
+}
+
+/// Everything that the writer knows, from the tables and the records after the checkpoint.
+fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
+    let meta = META.read(txn)?;
+    let required = |key: &[u8]| {
+        meta.get(key)?
+            .ok_or_else(|| META.damaged(key, "it is missing"))
+    };
+    let store_id = Reader::new(&required(KEY_STORE_ID)?)
+        .u128_fixed()
+        .map_err(|error| META.damaged(KEY_STORE_ID, error))?;
+    let box_id = String::from_utf8(required(KEY_BOX_ID)?)
+        .ok()
+        .and_then(|text| BoxId::new(&text).ok())
+        .ok_or_else(|| META.damaged(KEY_BOX_ID, "it is no box id"))?;
+    let installed_at: WallTime = Reader::new(&required(KEY_INSTALLED_AT)?)
+        .time()
+        .map_err(|error| META.damaged(KEY_INSTALLED_AT, error))?;
+    let position = Position::read(&required(KEY_POSITION)?)
+        .map_err(|error| META.damaged(KEY_POSITION, error))?;
+    let mut live = Live {
+        store_id: StoreId::from_bits(store_id),
+        box_id,
+        installed_at,
+        position,
+        dictionary: Dictionary::load(&DICTIONARY.read(txn)?)?,
+        agents: HashMap::new(),
+        checkpoint_at: now.mono,
+        feed_states: load_feed_states(&meta)?,
+        cursors: HashMap::new(),
+        riding: Riding::default(),
+        hours: HashSet::new(),
+    };
+    load_cursors(&CURSORS.read(txn)?, &mut live)?;
+    check_position(txn, &live)?;
+    replay(txn, &mut live)?;
+    Ok(live)
+}
+
+fn load_feed_states(
+    meta: &ReadTable,
+) -> Result<HashMap<(SourceName, Feed), FeedState>, StoreError> {
+    let mut states = HashMap::new();
+    meta.scan_prefix(FEED_PREFIX, |key, value| {
+        let state: FeedState =
+            serde_json::from_slice(value).map_err(|error| META.damaged(key, error))?;
+        states.insert((state.source.clone(), state.feed), state);
+        Ok(())
+    })?;
+    Ok(states)
+}
+
+fn load_cursors(table: &ReadTable, live: &mut Live) -> Result<(), StoreError> {
+    table.scan_prefix(&[], |key, value| {
+        let name = std::str::from_utf8(key)
+            .ok()
+            .and_then(|text| DestinationName::new(text).ok())
+            .ok_or_else(|| CURSORS.damaged(key, "it is no destination"))?;
+        let cursor = rows::read_cursor(value).map_err(|error| CURSORS.damaged(key, error))?;
+        live.cursors.insert(name, cursor);
+        Ok(())
+    })
+}
+
+/// The journal's last block must end where the position says, unless its header is damaged: then
+/// the position is believed, and the block is set aside when it is read.
+fn check_position(txn: &ReadTransaction, live: &Live) -> Result<(), StoreError> {
+    let table = match txn.open_table(JOURNAL) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => {
+            return Err(StoreError::Damaged("there is no journal".to_owned()));
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let Some((key, value)) = redb::ReadableTable::last(&table)? else {
+        return Ok(());
+    };
+    let last = live.position.last;
+    let header = codec::Header::check(value.value());
+    let fits = match header {
+        Ok(header) => header.first.get() == key.value() && header.range().last == last,
+        Err(_) => key.value() <= last.get(),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged(format!(
+            "the journal does not end at seq {last}"
+        )))
+    }
+}
+
+/// Folds the transactions after the checkpoint.
+fn replay(txn: &ReadTransaction, live: &mut Live) -> Result<(), StoreError> {
+    let from = live.position.checkpoint.next();
+    let mut interner = Interner::default();
+    journal::for_each_block(txn, from, live.position.last, |found| {
+        // A damaged block is set aside when a reader comes by; the states in it are lost.
+        if let Some(block) = found.decode(&mut interner) {
+            for (slot, n) in block.slots.iter().zip(0..) {
+                let seq = block.header.first.plus(n);
+                if let Slot::Record(Record::Transaction(change)) = slot
+                    && seq >= from
+                {
+                    let key = (
+                        live.dictionary.source(&change.source),
+                        live.dictionary.agent(&change.agent),
+                    );
+                    replay_one(live, key, fold::agent_row(change, seq));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+fn replay_one(live: &mut Live, key: (u16, u32), row: AgentRow) {
+    let known = live.agents.get(&key);
+    if known.is_none_or(|known| known.since <= row.since) {
+        live.agents.insert(key, row);
+    }
+}
+
+/// Writes the agents that changed since the checkpoint into the table; the later state wins.
+pub(super) fn write_checkpoint(
+    txn: &redb::WriteTransaction,
+    live: &mut Live,
+    fresh: &HashMap<(u16, u32), AgentRow>,
+) -> Result<i64, StoreError> {
+    let mut table = AGENT_STATES.write(txn)?;
+    let mut grown = 0;
+    let older = live
+        .agents
+        .iter()
+        .filter(|(key, _)| !fresh.contains_key(key));
+    for (&(source, agent), row) in older.chain(fresh) {
+        let key = super::tables::agent_key(source, agent);
+        let stored = table.get(&key)?;
+        let stored = stored
+            .map(|value| AgentRow::read(&value, |n| live.dictionary.state_name(n).ok()))
+            .transpose()
+            .map_err(|error| AGENT_STATES.damaged(&key, error))?;
+        if stored.is_some_and(|stored| stored.since > row.since) {
+            continue;
+        }
+        let state = live.dictionary.state(&row.state);
+        grown += table.put(&key, body(|w| row.write(w, state)))?;
+    }
+    Ok(grown)
+}

@@ -1,0 +1,435 @@
+//! Reading: pages of the journal, and what the state tables know.
+
+use std::ops::ControlFlow;
+
+use super::append::later;
+use super::codec::{Slot, names, rows as record_rows};
+use super::dictionary::KIND_STATE_CODE;
+use super::engine::{Engine, lock};
+use super::journal;
+use super::live::Live;
+use super::rows::{self, AgentRow};
+use super::tables::{
+    AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, ROSTER, ROSTER_AGENT, ROSTER_QUEUE,
+    SourceNumber, TIME_INDEX, coverage_key, hour_key, hour_of_key, interval_of_key,
+    interval_prefix, number_of_key,
+};
+use super::{KnownInterval, KnownIntervals, Page, ReadLimit, StoreError, StoredRoster};
+use crate::domain::batch::CurrentState;
+use crate::domain::ids::{Feed, RecordSeq, SeqRange, SourceName};
+use crate::domain::interval::Window;
+use crate::domain::record::{
+    AgentChange, CoverageEntry, Figures, IntervalRecord, Record, SequencedRecord, StateCode,
+};
+use crate::domain::timestamp::WallTime;
+
+/// Holes that one page may hold: a journal that is all holes is still read in bounded steps.
+const HOLES_MAX: usize = 1_000;
+
+impl Engine {
+    /// See [`super::Store::read`].
+    pub(super) fn read_page(&self, from: RecordSeq, limit: ReadLimit) -> Result<Page, StoreError> {
+        let from = from.max(RecordSeq::new(1));
+        let (head, first) = (self.head(), self.first());
+        let mut pages = PageBuilder::new(from, limit);
+        if from > head {
+            return Ok(pages.page);
+        }
+        if from < first {
+            let last = RecordSeq::new(first.get() - 1).min(head);
+            pages.hole(Hole::Expired, SeqRange::new(from, last));
+        }
+        self.read(|txn| {
+            journal::for_each_block(txn, pages.page.next, head, |found| {
+                let start = found.first.max(pages.page.next);
+                if start > head {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if start > pages.page.next {
+                    // Seqs that no block holds, although they lie behind the first.
+                    let last = RecordSeq::new(start.get() - 1);
+                    pages.hole(Hole::Damaged, SeqRange::new(pages.page.next, last));
+                }
+                let block = found.decode_cached(&mut lock(&self.cache), &mut lock(&self.interner));
+                let Some(block) = block else {
+                    let span = found.span;
+                    lock(&self.found_damaged).insert(span.first.get(), span);
+                    pages.hole(Hole::Damaged, SeqRange::new(start, span.last.min(head)));
+                    return Ok(pages.more());
+                };
+                let skip = usize::try_from(start.since(found.first)).unwrap_or(usize::MAX);
+                for slot in block.slots.iter().skip(skip) {
+                    if pages.page.next > head || !pages.push(slot) {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Ok(pages.more())
+            })
+        })?;
+        Ok(pages.page)
+    }
+
+    /// See [`super::Store::seq_at`].
+    pub(super) fn seq_at(&self, at: WallTime) -> Result<RecordSeq, StoreError> {
+        let sources = self.sources();
+        let hour = i32::try_from(at.ms().div_euclid(3_600_000)).unwrap_or(i32::MAX);
+        let mut earliest = self.head().next();
+        self.read(|txn| {
+            let table = TIME_INDEX.read(txn)?;
+            for source in 0..sources {
+                for feed in Feed::ALL.map(names::feed_number) {
+                    let from = hour_key(source, feed, hour);
+                    table.scan(&from, &[], |key, value| {
+                        if key[..3] != from[..3] {
+                            return Ok(false);
+                        }
+                        let seq = rows::split_seq(value)
+                            .and_then(|(seq, _)| hour_of_key(key).map(|_| seq))
+                            .map_err(|error| TIME_INDEX.damaged(key, error))?;
+                        earliest = earliest.min(seq);
+                        Ok(true)
+                    })?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(earliest.max(self.first()))
+    }
+
+    fn sources(&self) -> SourceNumber {
+        let count = self.lock_live().dictionary.sources().len();
+        SourceNumber::try_from(count).expect("source numbers are 16 bits")
+    }
+
+    /// See [`super::Store::known_intervals`].
+    pub(super) fn known_intervals(
+        &self,
+        source: &SourceName,
+        window: Window,
+    ) -> Result<KnownIntervals, StoreError> {
+        let mut known = KnownIntervals::new();
+        self.scan_intervals(source, window, usize::MAX, |row| {
+            let figures = if row.given_up {
+                Figures::default()
+            } else {
+                row.record.figures
+            };
+            known.insert(
+                (row.record.queue, row.record.interval_start),
+                KnownInterval {
+                    figures,
+                    revision: row.record.revision,
+                    seq: row.seq,
+                },
+            );
+        })?;
+        Ok(known)
+    }
+
+    /// See [`super::Store::intervals`].
+    pub(super) fn intervals(
+        &self,
+        source: &SourceName,
+        window: Window,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, IntervalRecord)>, StoreError> {
+        let mut found = Vec::new();
+        self.scan_intervals(source, window, limit, |row| {
+            found.push((row.seq, row.record))
+        })?;
+        Ok(found)
+    }
+
+    fn scan_intervals(
+        &self,
+        source: &SourceName,
+        window: Window,
+        limit: usize,
+        mut each: impl FnMut(rows::IntervalRow),
+    ) -> Result<(), StoreError> {
+        let live = self.lock_live();
+        let Some(number) = live.dictionary.known_source(source) else {
+            return Ok(());
+        };
+        if window.is_empty() {
+            return Ok(());
+        }
+        let (from, to) = (
+            interval_prefix(number, window.from),
+            interval_prefix(number, window.to),
+        );
+        let mut left = limit;
+        self.read(|txn| {
+            INTERVALS.read(txn)?.scan(&from, &to, |key, value| {
+                if left == 0 {
+                    return Ok(false);
+                }
+                left -= 1;
+                let damaged = |error| INTERVALS.damaged(key, error);
+                let start = interval_of_key(&key[2..6]).map_err(damaged)?;
+                let queue = live
+                    .dictionary
+                    .queue_name(number_of_key(key).map_err(damaged)?)?;
+                each(rows::read_interval(value, source.clone(), queue, start).map_err(damaged)?);
+                Ok(true)
+            })
+        })
+    }
+
+    /// See [`super::Store::coverage`].
+    pub(super) fn coverage(
+        &self,
+        source: &SourceName,
+        feed: Feed,
+        window: Window,
+    ) -> Result<Vec<CoverageEntry>, StoreError> {
+        let Some(number) = self.lock_live().dictionary.known_source(source) else {
+            return Ok(Vec::new());
+        };
+        let feed_number = names::feed_number(feed);
+        let (from, to) = (
+            coverage_key(number, feed_number, window.from),
+            coverage_key(number, feed_number, window.to),
+        );
+        let mut entries = Vec::new();
+        self.read(|txn| {
+            COVERAGE.read(txn)?.scan(&from, &to, |key, value| {
+                let entry = interval_of_key(&key[3..]).and_then(|start| {
+                    let (_, mut reader) = rows::split_seq(value)?;
+                    record_rows::read_coverage(&mut reader, source.clone(), feed, start)
+                });
+                entries.push(entry.map_err(|error| COVERAGE.damaged(key, error))?);
+                Ok(true)
+            })
+        })?;
+        Ok(entries)
+    }
+
+    /// See [`super::Store::roster`].
+    pub(super) fn roster(&self, source: &SourceName) -> Result<StoredRoster, StoreError> {
+        let live = self.lock_live();
+        let mut roster = StoredRoster::default();
+        let Some(number) = live.dictionary.known_source(source) else {
+            return Ok(roster);
+        };
+        self.read(|txn| {
+            ROSTER
+                .read(txn)?
+                .scan_prefix(&number.to_be_bytes(), |key, value| {
+                    let damaged = |error| ROSTER.damaged(key, error);
+                    let id = number_of_key(key).map_err(damaged)?;
+                    let (_, mut reader) = rows::split_seq(value).map_err(damaged)?;
+                    match key[2] {
+                        ROSTER_AGENT => {
+                            let agent = live.dictionary.agent_name(id)?;
+                            let change =
+                                record_rows::read_agent(&mut reader, source.clone(), agent);
+                            roster.agents.push(change.map_err(damaged)?);
+                        }
+                        ROSTER_QUEUE => {
+                            let queue = live.dictionary.queue_name(id)?;
+                            let change =
+                                record_rows::read_queue(&mut reader, source.clone(), queue);
+                            roster.queues.push(change.map_err(damaged)?);
+                        }
+                        _ => return Err(ROSTER.damaged(key, "of no known kind")),
+                    }
+                    Ok(())
+                })
+        })?;
+        Ok(roster)
+    }
+
+    /// See [`super::Store::agent`].
+    pub(super) fn agent(
+        &self,
+        source: &SourceName,
+        agent: &crate::domain::ids::AgentId,
+    ) -> Result<Option<AgentChange>, StoreError> {
+        let live = self.lock_live();
+        let known = live
+            .dictionary
+            .known_source(source)
+            .zip(live.dictionary.known_agent(agent));
+        let Some((number, id)) = known else {
+            return Ok(None);
+        };
+        let key = super::tables::roster_key(number, ROSTER_AGENT, id);
+        let value = self.read(|txn| ROSTER.read(txn)?.get(&key))?;
+        value
+            .map(|value| {
+                let (_, mut reader) = rows::split_seq(&value)?;
+                record_rows::read_agent(&mut reader, source.clone(), agent.clone())
+            })
+            .transpose()
+            .map_err(|error| ROSTER.damaged(&key, error))
+    }
+
+    /// See [`super::Store::state_codes`].
+    pub(super) fn state_codes(&self, source: &SourceName) -> Result<Vec<StateCode>, StoreError> {
+        let live = self.lock_live();
+        let mut codes = Vec::new();
+        let Some(number) = live.dictionary.known_source(source) else {
+            return Ok(codes);
+        };
+        let mut prefix = vec![KIND_STATE_CODE];
+        prefix.extend_from_slice(&number.to_be_bytes());
+        self.read(|txn| {
+            DICTIONARY.read(txn)?.scan_prefix(&prefix, |key, value| {
+                let damaged = |error| DICTIONARY.damaged(key, error);
+                let state = live
+                    .dictionary
+                    .state_name(number_of_key(key).map_err(damaged)?)?;
+                let code = rows::split_seq(value).and_then(|(_, mut reader)| {
+                    record_rows::read_state_code(&mut reader, source.clone(), state)
+                });
+                codes.push(code.map_err(damaged)?);
+                Ok(())
+            })
+        })?;
+        Ok(codes)
+    }
+
+    /// See [`super::Store::agent_states`].
+    pub(super) fn agent_states(
+        &self,
+        source: &SourceName,
+    ) -> Result<Vec<CurrentState>, StoreError> {
+        let live = self.lock_live();
+        let mut states = Vec::new();
+        let Some(number) = live.dictionary.known_source(source) else {
+            return Ok(states);
+        };
+        let mut fresh = live.agents.clone();
+        fresh.retain(|(source, _), _| *source == number);
+        self.read(|txn| {
+            AGENT_STATES
+                .read(txn)?
+                .scan_prefix(&number.to_be_bytes(), |key, value| {
+                    let damaged = |error| AGENT_STATES.damaged(key, error);
+                    let agent = number_of_key(key).map_err(damaged)?;
+                    let stored = AgentRow::read(value, |n| live.dictionary.state_name(n).ok());
+                    let stored = stored.map_err(damaged)?;
+                    let row = later(Some(stored), fresh.remove(&(number, agent)).as_ref());
+                    states.push(current(&live, source, agent, row.expect("one was given"))?);
+                    Ok(())
+                })
+        })?;
+        for ((_, agent), row) in fresh {
+            states.push(current(&live, source, agent, row)?);
+        }
+        states.sort_by(|a, b| a.agent.cmp(&b.agent));
+        Ok(states)
+    }
+}
+
+fn current(
+    live: &Live,
+    source: &SourceName,
+    agent: u32,
+    row: AgentRow,
+) -> Result<CurrentState, StoreError> {
+    Ok(CurrentState {
+        source: source.clone(),
+        agent: live.dictionary.agent_name(agent)?,
+        state: row.state,
+        category: row.category,
+        since: row.since,
+        origin: row.origin,
+        record_seq: row.seq,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hole {
+    Expired,
+    Damaged,
+}
+
+struct PageBuilder {
+    page: Page,
+    limit: ReadLimit,
+    bytes: usize,
+}
+
+impl PageBuilder {
+    fn new(from: RecordSeq, limit: ReadLimit) -> Self {
+        Self {
+            page: Page {
+                next: from,
+                ..Page::default()
+            },
+            limit,
+            bytes: 0,
+        }
+    }
+
+    /// Adds what stands at the page's next seq; false where the page is full before it.
+    fn push(&mut self, slot: &Slot) -> bool {
+        let seq = self.page.next;
+        match slot {
+            Slot::Expired => self.hole(Hole::Expired, SeqRange::new(seq, seq)),
+            Slot::Damaged => self.hole(Hole::Damaged, SeqRange::new(seq, seq)),
+            Slot::Record(record) => {
+                let bytes = json_bytes(record);
+                let is_first = self.page.records.is_empty();
+                let fits = self.page.records.len() < self.limit.records
+                    && self.bytes + bytes <= self.limit.bytes;
+                if !fits && !is_first {
+                    return false;
+                }
+                self.bytes += bytes;
+                self.page.records.push(SequencedRecord {
+                    seq,
+                    record: record.clone(),
+                });
+                self.page.next = seq.next();
+            }
+        }
+        true
+    }
+
+    fn hole(&mut self, hole: Hole, range: SeqRange) {
+        let list = match hole {
+            Hole::Expired => &mut self.page.expired,
+            Hole::Damaged => &mut self.page.damaged,
+        };
+        match list.last_mut() {
+            Some(before) if before.last.next() == range.first => before.last = range.last,
+            _ => list.push(range),
+        }
+        self.page.next = range.last.next();
+    }
+
+    fn more(&self) -> ControlFlow<()> {
+        let full = self.page.records.len() >= self.limit.records
+            || self.bytes >= self.limit.bytes
+            || self.page.expired.len() + self.page.damaged.len() >= HOLES_MAX;
+        if full {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+/// About what a record takes as JSON: field names and times, and its own texts.
+fn json_bytes(record: &Record) -> usize {
+    let texts = match record {
+        Record::Interval(r) => r.queue.as_str().len(),
+        Record::Transaction(r) => {
+            r.agent.as_str().len()
+                + r.state.as_str().len()
+                + r.previous_state
+                    .as_ref()
+                    .map_or(0, |state| state.as_str().len())
+        }
+        Record::Agent(r) => r.agent.as_str().len() + 200,
+        Record::Queue(r) => {
+            r.queue.as_str().len() + r.details.description.as_ref().map_or(0, String::len)
+        }
+        Record::Coverage(r) => r.last_error.as_ref().map_or(0, String::len),
+        Record::StateCode(r) => r.state.as_str().len(),
+    };
+    260 + texts
+}

@@ -1,0 +1,4 @@
+//! The store as its callers see it: real redb files, and the same code on a simulated disk.
+
+mod core;
+mod support;
