@@ -1,6 +1,9 @@
 //! How the process lives with its surroundings: signals, service manager, logs, exit codes.
 
+pub mod daemonize;
 pub mod exit;
-mod log_options;
-
-pub use log_options::{LogFormat, LogLevel, LogOptions};
+pub mod log_file;
+pub mod logging;
+pub mod panics;
+pub mod service_manager;
+pub mod signals;
