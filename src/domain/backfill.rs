@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::QueueId;
-use super::interval::{IntervalStart, Window};
+use super::interval::{INTERVALS_PER_DAY, IntervalStart, Window};
 use super::record::Figures;
 
 /// Changes that a report lists one by one; beyond these they are only counted.
@@ -60,13 +60,32 @@ pub struct BackfillTally {
     pub intervals_empty: u64,
     /// Intervals that Thrio would not answer for, after repeated attempts.
     pub intervals_failed: u64,
-    /// The oldest interval with a row: where `intervals_before` is not zero, Thrio's own history
+    /// The oldest interval with a row: where many empty ones lie before it, Thrio's own history
     /// most likely begins here.
     pub oldest_row: Option<IntervalStart>,
-    /// Intervals, asked for before the oldest row came, that were empty or refused.
+    /// Intervals before the oldest row (or all that were read), empty or refused.
     pub intervals_before: u64,
     /// Why the last call failed, if it did.
     pub last_error: Option<String>,
+}
+
+impl BackfillTally {
+    /// Adds what one answer or failure found.
+    pub fn add(&mut self, more: &Self) {
+        self.answers += more.answers;
+        self.rows += more.rows;
+        self.new += more.new;
+        self.changed += more.changed;
+        self.unchanged += more.unchanged;
+        self.rejected += more.rejected;
+        self.intervals_empty += more.intervals_empty;
+        self.intervals_failed += more.intervals_failed;
+        self.oldest_row = match (self.oldest_row, more.oldest_row) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.last_error.clone_from(&more.last_error);
+    }
 }
 
 /// One queue and interval whose figures the backfill changed (or, dry, would change).
@@ -96,9 +115,9 @@ pub struct BackfillReport {
 
 impl BackfillReport {
     /// Where Thrio's own history begins, as far as this backfill can tell: the first interval with
-    /// a row after some without.
+    /// a row after at least a day without (a night without contacts proves nothing).
     pub fn history_begins(&self) -> Option<IntervalStart> {
-        (self.state.tally.intervals_before > 0)
+        (self.state.tally.intervals_before >= INTERVALS_PER_DAY.unsigned_abs())
             .then_some(self.state.tally.oldest_row)
             .flatten()
     }

@@ -171,14 +171,19 @@ impl Coverage {
         self.entries.insert(start, cover);
     }
 
-    /// The interval after the newest one that has an entry.
-    pub fn end(&self) -> Option<IntervalStart> {
-        self.entries.last_key_value().map(|(s, _)| s.plus(1))
+    /// The newest interval that is there.
+    pub fn newest_fetched(&self) -> Option<IntervalStart> {
+        let mut newest_first = self.entries.iter().rev();
+        newest_first.find(|(_, c)| c.is_fetched()).map(|(s, _)| *s)
     }
 
     /// Forgets what lies before `from`, and entries from `to` on: a clock that stood wrong.
     pub fn prune(&mut self, from: IntervalStart, to: IntervalStart) {
-        if self.entries.first_key_value().is_some_and(|(s, _)| *s < from) {
+        if self
+            .entries
+            .first_key_value()
+            .is_some_and(|(s, _)| *s < from)
+        {
             self.entries = self.entries.split_off(&from);
         }
         if self.entries.last_key_value().is_some_and(|(s, _)| *s >= to) {

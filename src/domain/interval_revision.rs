@@ -33,8 +33,12 @@ pub fn revise(
         return None;
     }
     let reason = match circumstances {
-        Circumstances { run: Run::Manual, .. } => RevisionReason::Backfill,
-        Circumstances { was_final: true, .. } => RevisionReason::Restated,
+        Circumstances {
+            run: Run::Manual, ..
+        } => RevisionReason::Backfill,
+        Circumstances {
+            was_final: true, ..
+        } => RevisionReason::Restated,
         Circumstances {
             run: Run::Heal,
             was_gap: true,
@@ -128,11 +132,23 @@ mod tests {
             };
             revise(Some(&was), figures(6, 1, 300), circumstances).map(|(_, reason)| reason)
         };
-        assert_eq!(reason(Run::Hourly, false, false), Some(RevisionReason::Late));
-        assert_eq!(reason(Run::Nightly, true, false), Some(RevisionReason::Restated));
-        assert_eq!(reason(Run::Heal, false, true), Some(RevisionReason::Backfill));
+        assert_eq!(
+            reason(Run::Hourly, false, false),
+            Some(RevisionReason::Late)
+        );
+        assert_eq!(
+            reason(Run::Nightly, true, false),
+            Some(RevisionReason::Restated)
+        );
+        assert_eq!(
+            reason(Run::Heal, false, true),
+            Some(RevisionReason::Backfill)
+        );
         assert_eq!(reason(Run::Heal, false, false), Some(RevisionReason::Late));
-        assert_eq!(reason(Run::Manual, true, false), Some(RevisionReason::Backfill));
+        assert_eq!(
+            reason(Run::Manual, true, false),
+            Some(RevisionReason::Backfill)
+        );
     }
 
     #[test]
@@ -150,7 +166,11 @@ mod tests {
             Some(Suspect::AbandonedOverEntered)
         );
         assert_eq!(suspect(&figures(1, 30, 20_000)), Some(Suspect::Both));
-        assert_eq!(suspect(&figures(0, 0, 900)), None, "calls of before may end now");
+        assert_eq!(
+            suspect(&figures(0, 0, 900)),
+            None,
+            "calls of before may end now"
+        );
         let silent = Figures {
             handle_time_s: Some(99_999),
             ..Figures::default()

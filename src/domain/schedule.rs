@@ -121,10 +121,16 @@ mod tests {
     fn an_interval_is_asked_for_five_minutes_after_its_end_and_not_before() {
         let schedule = schedule();
         let before = at("2026-03-10T10:04:59.999Z");
-        assert_eq!(schedule.settled_to(before).to_string(), "2026-03-10T09:45:00Z");
+        assert_eq!(
+            schedule.settled_to(before).to_string(),
+            "2026-03-10T09:45:00Z"
+        );
         assert_eq!(schedule.next_settled_at(before), at("2026-03-10T10:05:00Z"));
         let after = at("2026-03-10T10:05:00Z");
-        assert_eq!(schedule.settled_to(after).to_string(), "2026-03-10T10:00:00Z");
+        assert_eq!(
+            schedule.settled_to(after).to_string(),
+            "2026-03-10T10:00:00Z"
+        );
     }
 
     #[test]
@@ -139,10 +145,19 @@ mod tests {
         let schedule = schedule();
         let on_time = schedule.settled_to(at("2026-03-10T10:05:00Z"));
         let late = schedule.settled_to(at("2026-03-10T10:52:00Z"));
-        assert_eq!(schedule.hourly_window(on_time).from, schedule.hourly_window(late).from);
-        assert_eq!(schedule.provisional_from(on_time), schedule.provisional_from(late));
+        assert_eq!(
+            schedule.hourly_window(on_time).from,
+            schedule.hourly_window(late).from
+        );
+        assert_eq!(
+            schedule.provisional_from(on_time),
+            schedule.provisional_from(late)
+        );
         let next = schedule.settled_to(at("2026-03-10T11:05:00Z"));
-        assert_eq!(schedule.provisional_from(late), schedule.hourly_window(next).from);
+        assert_eq!(
+            schedule.provisional_from(late),
+            schedule.hourly_window(next).from
+        );
     }
 
     #[test]
@@ -151,7 +166,10 @@ mod tests {
         let night = schedule.night(at("2026-03-10T02:30:00Z"));
         assert_eq!(schedule.night(at("2026-03-10T02:29:59Z")), night - 1);
         assert_eq!(schedule.night(at("2026-03-11T02:29:59Z")), night);
-        assert_eq!(schedule.next_night_at(at("2026-03-10T02:30:00Z")), at("2026-03-11T02:30:00Z"));
+        assert_eq!(
+            schedule.next_night_at(at("2026-03-10T02:30:00Z")),
+            at("2026-03-11T02:30:00Z")
+        );
     }
 
     /// Berlin's day of 2026-03-29 has 92 quarter hours, that of 2026-10-25 has 100. Here every
@@ -159,11 +177,16 @@ mod tests {
     #[test]
     fn daylight_saving_changes_nothing() {
         let schedule = schedule();
-        for day in ["2026-03-29T00:05:00Z", "2026-10-25T00:05:00Z", "2026-06-10T00:05:00Z"] {
+        for day in [
+            "2026-03-29T00:05:00Z",
+            "2026-10-25T00:05:00Z",
+            "2026-06-10T00:05:00Z",
+        ] {
             let (mut lives, mut hours, mut nights) = (0, 0, 0);
             let mut time = at(day);
             let end = time.plus_ms(DAY_MS);
-            let (mut settled, mut night) = (schedule.settled_to(time).plus(-1), schedule.night(time));
+            let (mut settled, mut night) =
+                (schedule.settled_to(time).plus(-1), schedule.night(time));
             while time < end {
                 let now_settled = schedule.settled_to(time);
                 lives += i32::from(now_settled != settled);
@@ -174,7 +197,10 @@ mod tests {
             }
             assert_eq!((lives, hours, nights), (96, 24, 1), "{day}");
             let midnight = IntervalStart::containing(at(day));
-            assert_eq!(Window::new(midnight, midnight.plus(INTERVALS_PER_DAY)).len(), 96);
+            assert_eq!(
+                Window::new(midnight, midnight.plus(INTERVALS_PER_DAY)).len(),
+                96
+            );
         }
     }
 }
