@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod collector;
 pub mod control;
 pub mod destination;
 pub mod domain;

@@ -1,0 +1,69 @@
+//! The thread around a worker: makes the calls, and waits where a stop or a wish can end the wait.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::{FeedLogic, FeedWorker};
+use crate::clock::Clock;
+use crate::domain::call::Do;
+use crate::domain::timestamp::MonoTime;
+use crate::stop::Waker;
+use crate::thrio::Source;
+
+/// A worker steps at least this often (in real time), so that the watchdog sees it live.
+const STEP_MAX: Duration = Duration::from_secs(5);
+/// The pause after the store could not be read, in the clock's own time.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts the thread of a feed. It ends with the stop token of `waker`; a panic in it is the
+/// joiner's to see.
+pub fn spawn<L>(
+    name: String,
+    mut worker: FeedWorker<L>,
+    mut source: Box<dyn Source>,
+    clock: Arc<dyn Clock>,
+    waker: Waker,
+) -> io::Result<JoinHandle<()>>
+where
+    L: FeedLogic + 'static,
+{
+    std::thread::Builder::new().name(name).spawn(move || {
+        let mut answer = None;
+        while !waker.token().is_stopped() {
+            let until = step(&mut worker, source.as_mut(), &*clock, &mut answer);
+            let wait = clock.real(until.since(clock.now().mono));
+            if !wait.is_zero() {
+                waker.wait(wait.min(STEP_MAX));
+            }
+        }
+    })
+}
+
+/// One call, or none; answers when to step again.
+fn step<L: FeedLogic>(
+    worker: &mut FeedWorker<L>,
+    source: &mut dyn Source,
+    clock: &dyn Clock,
+    answer: &mut Option<L::Answer>,
+) -> MonoTime {
+    let now = clock.now();
+    match worker.begin(now) {
+        Ok(Do::WaitUntil(until)) => until,
+        Ok(Do::Call(call)) => {
+            let (timing, asked) = L::ask(source, &call, answer);
+            let outcome = asked
+                .as_ref()
+                .map(|()| answer.as_ref().expect("a call that succeeded left its answer"));
+            if let Err(error) = worker.complete(clock.now(), timing, outcome) {
+                tracing::error!(%error, "what the source answered could not be journaled");
+            }
+            now.mono
+        }
+        Err(error) => {
+            tracing::error!(%error, "the store could not be read");
+            now.mono.plus(STORE_PAUSE)
+        }
+    }
+}
