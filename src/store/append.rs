@@ -13,9 +13,10 @@ use super::live::{HOURS_REMEMBERED_MAX, Live};
 use super::open::{KEY_POSITION, write_checkpoint};
 use super::rows::{self, AgentRow};
 use super::tables::{CURSORS, DICTIONARY, JOURNAL, META, body, feed_key};
+use super::verify::ASIDE;
 use super::{Commit, PlantedBug, StoreError};
 use crate::domain::health::FeedState;
-use crate::domain::ids::{Feed, SeqRange};
+use crate::domain::ids::{Feed, SeqRange, SourceName};
 use crate::domain::record::Record;
 use crate::domain::timestamp::{Now, WallTime};
 
@@ -49,7 +50,7 @@ impl Engine {
         let written = self.write(&mut live, now, |txn, live| {
             put_blocks(txn, live, commit.records, now.wall)?;
             let folded = fold::fold(txn, live, first, commit.records.iter())?;
-            finish(txn, live, folded, commit.feed_states, now)
+            finish(txn, live, folded, commit, now)
         })?;
         // Where the outcome was unknown, the store was loaded anew and knows it all.
         if let Some(taken) = written {
@@ -69,14 +70,14 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let taken = self.write(live, now, |txn, live| {
             put_blocks(txn, live, commit.records, now.wall)?;
-            finish(txn, live, Folded::default(), &[], now)
+            finish(txn, live, Folded::default(), &Commit::default(), now)
         })?;
         if let Some(taken) = taken {
             take_over(live, taken, now);
         }
         let taken = self.write(live, now, |txn, live| {
             let folded = fold::fold(txn, live, range.first, commit.records.iter())?;
-            finish(txn, live, folded, commit.feed_states, now)
+            finish(txn, live, folded, commit, now)
         })?;
         if let Some(taken) = taken {
             take_over(live, taken, now);
@@ -91,7 +92,7 @@ impl Engine {
             return Ok(());
         }
         let written = self.write(live, now, |txn, live| {
-            finish(txn, live, Folded::default(), &[], now)
+            finish(txn, live, Folded::default(), &Commit::default(), now)
         })?;
         if let Some(taken) = written {
             take_over(live, taken, now);
@@ -104,6 +105,7 @@ impl Engine {
 pub(super) struct Taken {
     folded: Folded,
     checkpointed: bool,
+    feeds: Vec<(SourceName, Feed)>,
 }
 
 pub(super) fn take_over(live: &mut Live, taken: Taken, now: Now) {
@@ -117,7 +119,18 @@ pub(super) fn take_over(live: &mut Live, taken: Taken, now: Now) {
         live.hours.clear();
     }
     live.hours.extend(taken.folded.hours);
+    live.feeds_known.extend(taken.feeds);
     live.riding = super::live::Riding::default();
+}
+
+/// A feed's counters may begin before this journal: it replaced a damaged one while the feed went
+/// on. What they counted then is set apart with the feed's first commit.
+fn counted_elsewhere(state: &FeedState, records: &[Record]) -> i64 {
+    let here = records
+        .iter()
+        .filter(|record| *record.source() == state.source && record.feed() == state.feed)
+        .count() as u64;
+    state.counts.records().wrapping_sub(here).cast_signed()
 }
 
 /// The feed states of a commit replace those that were known.
@@ -182,9 +195,13 @@ pub(super) fn finish(
     txn: &WriteTransaction,
     live: &mut Live,
     folded: Folded,
-    states: &[FeedState],
+    commit: &Commit<'_>,
     now: Now,
 ) -> Result<Taken, StoreError> {
+    let Commit {
+        records,
+        feed_states: states,
+    } = *commit;
     let mut grown = folded.grown;
     let checkpointed = checkpoint_due(live, now);
     if checkpointed {
@@ -211,15 +228,28 @@ pub(super) fn finish(
     let mut meta = META.write(txn)?;
     let newest = by_feed(live, states);
     for state in newest.values() {
+        if !live
+            .feeds_known
+            .contains(&(state.source.clone(), state.feed))
+        {
+            let aside = counted_elsewhere(state, records);
+            let key = feed_key(ASIDE, state.source.as_str(), state.feed);
+            grown += meta.put(&key, body(|w| w.signed(aside)))?;
+        }
         let key = feed_key("feed", state.source.as_str(), state.feed);
         let json = serde_json::to_vec(state).expect("a feed state is plain data");
         grown += meta.put(&key, json)?;
     }
+    let feeds = newest
+        .values()
+        .map(|state| (state.source.clone(), state.feed))
+        .collect();
     live.position.grow(grown);
     meta.put(KEY_POSITION, body(|w| live.position.write(w)))?;
     Ok(Taken {
         folded,
         checkpointed,
+        feeds,
     })
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Engine {
     pub(super) cache: Mutex<BlockCache>,
     /// Damaged blocks that reads found, by the first seq, to be set aside by `maintain`.
     pub(super) found_damaged: Mutex<BTreeMap<u64, SeqRange>>,
+    /// Why a reader found the whole store damaged.
+    suspect: Mutex<Option<String>>,
     /// Files that were set aside since the last `maintain`.
     pub(super) replaced: Mutex<Vec<Replaced>>,
     pub(super) upkeep: Mutex<super::maintain::Upkeep>,
@@ -62,6 +64,7 @@ impl Engine {
             interner: Mutex::default(),
             cache: Mutex::default(),
             found_damaged: Mutex::default(),
+            suspect: Mutex::default(),
             replaced: Mutex::default(),
             upkeep: Mutex::default(),
         };
@@ -148,19 +151,15 @@ impl Engine {
                 "the store is closed after an error and opens with the next commit".to_owned(),
             ));
         };
-        guarded(|| {
+        let result = guarded(|| {
             let txn = db.begin_read()?;
             work(&txn)
-        })
-    }
-
-    /// What follows from an error of a read: the next commit opens the store again, or replaces it.
-    pub(super) fn note_read_error(&self, error: &StoreError, now: Now) {
-        if matches!(error, StoreError::Damaged(_)) {
-            let mut live = self.lock_live();
-            // A failure to replace is met again, and reported, by the next commit.
-            let _ = self.recover(&mut live, now, error);
+        });
+        if let Err(StoreError::Damaged(reason)) = &result {
+            // Replacing is the writer's: a reader may hold locks that it needs.
+            lock(&self.suspect).get_or_insert_with(|| reason.clone());
         }
+        result
     }
 
     /// Runs something that needs the database alone (compaction).
@@ -192,7 +191,13 @@ impl Engine {
         let _ = catch_unwind(AssertUnwindSafe(move || drop(db)));
     }
 
-    fn ensure_open(&self, live: &mut Live, now: Now) -> Result<(), StoreError> {
+    /// Opens what was closed after an error, and replaces what a reader found damaged.
+    pub(super) fn ensure_open(&self, live: &mut Live, now: Now) -> Result<(), StoreError> {
+        let suspect = lock(&self.suspect).take();
+        if let Some(reason) = suspect {
+            self.close();
+            return self.replace(live, now, &reason);
+        }
         let is_open = self
             .db
             .read()

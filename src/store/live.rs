@@ -99,6 +99,8 @@ pub(super) struct Live {
     pub(super) agents: HashMap<(SourceNumber, Number), AgentRow>,
     pub(super) checkpoint_at: MonoTime,
     pub(super) feed_states: HashMap<(SourceName, Feed), FeedState>,
+    /// The feeds whose state is in its table.
+    pub(super) feeds_known: HashSet<(SourceName, Feed)>,
     pub(super) cursors: HashMap<DestinationName, Cursor>,
     /// What is not in the tables yet and rides in the next commit.
     pub(super) riding: Riding,

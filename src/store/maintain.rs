@@ -18,6 +18,7 @@ impl Engine {
         _configured: &[DestinationName],
     ) -> Result<Maintained, StoreError> {
         let mut live = self.lock_live();
+        self.ensure_open(&mut live, now)?;
         if !live.riding.is_empty() {
             live.riding.since.get_or_insert(now.mono);
         }

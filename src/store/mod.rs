@@ -30,6 +30,7 @@ mod rows;
 mod simulated_disk;
 mod tables;
 mod types;
+mod verify;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub use types::{
     Commit, Maintained, OpenOrigin, Opened, Page, PlantedBug, Quarantined, ReadLimit, Replaced,
     StoreOptions, StoredRoster, WhenFull,
 };
+pub use verify::Verified;
 
 pub use crate::domain::delivery::DeliveryProgress;
 pub use crate::domain::historical::{KnownInterval, KnownIntervals};
@@ -283,6 +285,11 @@ impl Store {
         cursor
             .map(|cursor| cursor.progress.clone())
             .unwrap_or_default()
+    }
+
+    /// Recomputes every fold and both balances (domain rule 13) from the journal and compares.
+    pub fn verify(&self) -> Result<Verified, StoreError> {
+        self.engine.verify()
     }
 
     /// Quarantined records of a destination from a seq on, at most `limit`.

@@ -13,7 +13,6 @@ use super::journal;
 use super::live::{Live, Position, Riding};
 use super::place::Place;
 use super::rows::{self, AgentRow};
-use super::simulated_disk::SimulatedDisk;
 use super::tables::{AGENT_STATES, CURSORS, DICTIONARY, JOURNAL, META, ReadTable, SEALED, body};
 use super::{OpenOrigin, Opened, PlantedBug, Store, StoreError, StoreOptions};
 use crate::domain::health::FeedState;
@@ -56,15 +55,6 @@ pub(super) fn open(
         store: Store::new(engine),
         origin,
     })
-}
-
-pub(super) fn open_simulated(
-    disk: SimulatedDisk,
-    options: &StoreOptions,
-    now: Now,
-    planted: Option<PlantedBug>,
-) -> Result<Opened, StoreError> {
-    open(Place::Simulated(disk), options, now, planted)
 }
 
 /// Opens and loads what is there, or makes a new store.
@@ -172,11 +162,13 @@ fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
         dictionary: Dictionary::load(&DICTIONARY.read(txn)?)?,
         agents: HashMap::new(),
         checkpoint_at: now.mono,
+        feeds_known: HashSet::new(),
         feed_states: load_feed_states(&meta)?,
         cursors: HashMap::new(),
         riding: Riding::default(),
         hours: HashSet::new(),
     };
+    live.feeds_known = live.feed_states.keys().cloned().collect();
     load_cursors(&CURSORS.read(txn)?, &mut live)?;
     check_position(txn, &live)?;
     replay(txn, &mut live)?;

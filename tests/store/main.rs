@@ -1,4 +1,5 @@
 //! The store as its callers see it: real redb files, and the same code on a simulated disk.
 
 mod core;
+mod power;
 mod support;
