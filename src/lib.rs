@@ -8,6 +8,7 @@ pub mod control;
 pub mod destination;
 pub mod domain;
 pub mod lifecycle;
+pub mod simulator;
 pub mod stop;
 pub mod store;
 pub mod thrio;
