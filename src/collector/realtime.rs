@@ -59,7 +59,12 @@ fn restored(
         agents: &agents,
         codes: &codes,
     };
-    Ok(RealtimeMachine::new(source.clone(), options, &remembered, rng))
+    Ok(RealtimeMachine::new(
+        source.clone(),
+        options,
+        &remembered,
+        rng,
+    ))
 }
 
 impl FeedLogic for RealtimeFeed {

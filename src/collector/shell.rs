@@ -53,9 +53,11 @@ fn step<L: FeedLogic>(
         Ok(Do::WaitUntil(until)) => until,
         Ok(Do::Call(call)) => {
             let (timing, asked) = L::ask(source, &call, answer);
-            let outcome = asked
-                .as_ref()
-                .map(|()| answer.as_ref().expect("a call that succeeded left its answer"));
+            let outcome = asked.as_ref().map(|()| {
+                answer
+                    .as_ref()
+                    .expect("a call that succeeded left its answer")
+            });
             if let Err(error) = worker.complete(clock.now(), timing, outcome) {
                 tracing::error!(%error, "what the source answered could not be journaled");
             }

@@ -118,6 +118,10 @@ pub struct FeedState {
     /// not make its coverage entry claim too few.
     #[serde(default)]
     pub quarter: Option<QuarterPolls>,
+    /// The feed was blind from then on (realtime only), and agents whose state is older have been
+    /// listed by no answer since, nor has an answer been complete.
+    #[serde(default)]
+    pub gap_since: Option<WallTime>,
 }
 
 /// The polls of one quarter hour so far.
@@ -151,6 +155,7 @@ impl FeedState {
             clock_offset_ms: None,
             historical: None,
             quarter: None,
+            gap_since: None,
         }
     }
 }

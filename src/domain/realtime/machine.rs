@@ -15,7 +15,7 @@ use crate::domain::health::{FeedCounts, FeedState};
 use crate::domain::ids::SourceName;
 use crate::domain::record::{Record, StateCode};
 use crate::domain::roster::Roster;
-use crate::domain::state_transaction::{Absence, Poll, StateDiff};
+use crate::domain::state_transaction::{Absence, Poll, RestoredPolls, StateDiff};
 use crate::domain::timestamp::{MonoTime, Now, WallTime, millis};
 
 /// The bounds of the wait after a failed poll: short, because after two periods the feed is blind.
@@ -88,15 +88,17 @@ impl RealtimeMachine {
             .state
             .cloned()
             .unwrap_or_else(|| FeedState::new(source.clone(), crate::domain::ids::Feed::Realtime));
-        let complete = state
-            .last_complete_poll_sent_at
-            .zip(state.last_complete_poll_at);
         let diff = StateDiff::restore(
             restored.agents,
             restored.codes,
             &options.states,
-            state.last_success_at,
-            complete,
+            &RestoredPolls {
+                answered_at: state.last_success_at,
+                complete: state
+                    .last_complete_poll_sent_at
+                    .zip(state.last_complete_poll_at),
+                gap_since: state.gap_since,
+            },
         );
         Self {
             backoff: Backoff::new(BACKOFF_MIN, BACKOFF_MAX),
@@ -261,6 +263,7 @@ impl RealtimeMachine {
             state.last_data_at = Some(received);
         }
         state.last_success_at = Some(received);
+        state.gap_since = self.diff.gap_since();
         state.consecutive_failures = 0;
         state.last_error = None;
         state.clock_offset_ms = self.clock.offset_ms(timing.received);

@@ -16,3 +16,6 @@ pub use options::{MissingAgent, PERIOD_DEFAULT, PERIOD_MIN, RealtimeOptions, Sna
 pub use status::{FeedPhase, PollingLoss, RealtimeStatus, Rejected, polling_loss};
 
 pub use super::state_transaction::UnmappedState;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! One answer against what is known: the transactions that follow.
 
-use super::known::{KnownAgent, KnownStates, PollNumber, Slot, TextIndex, UNKNOWN};
+use super::known::{KnownAgent, KnownStates, PollNumber, RESTORED, Slot, TextIndex, UNKNOWN};
 use super::listing::{FreshAgent, Listing};
 use super::{Absence, PollTimes, Polls, Shown};
 use crate::domain::call::Snapshot;
@@ -371,15 +371,17 @@ impl Writer<'_> {
         if line.text == Some(text) {
             return None;
         }
-        let (first, seen) = match (comparison.believed, comparison.former.complete) {
+        let former = &comparison.former;
+        let (first, seen) = match (comparison.believed, former.complete) {
             (Some(first), last) if agent.listed < first.number => (first, last),
             // Across a gap two lists are not two in a row.
             (_, Some(last)) if comparison.gap_before.is_none() && agent.listed < last.number => {
-                let before = comparison.former.before;
-                (last, before.filter(|poll| agent.listed >= poll.number))
+                (last, former.before)
             }
             _ => return None,
         };
+        // Whom the last poll before a restart listed is not remembered.
+        let seen = seen.filter(|poll| agent.listed >= poll.number && poll.number != RESTORED);
         Some(Draft {
             began: Began {
                 at: first.received,

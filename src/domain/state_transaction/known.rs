@@ -47,8 +47,14 @@ pub(super) struct KnownStates {
 }
 
 impl KnownStates {
-    /// What the store remembers. An agent that was inferred to be gone was not listed any more.
-    pub fn restore(states: &[CurrentState], codes: &[StateCode], map: &StateMap) -> Self {
+    /// What the store remembers. An agent that was inferred to be gone was not listed any more,
+    /// and one whose state is older than a gap that is still open has not been listed since.
+    pub fn restore(
+        states: &[CurrentState],
+        codes: &[StateCode],
+        map: &StateMap,
+        gap_since: Option<WallTime>,
+    ) -> Self {
         let mut known = Self {
             agents: Vec::with_capacity(states.len()),
             index: HashMap::with_capacity(states.len()),
@@ -57,6 +63,7 @@ impl KnownStates {
         };
         for state in states {
             let gone = state.origin == Origin::Inferred && state.category == Category::LoggedOut;
+            let unseen = gap_since.is_some_and(|since| state.since <= since);
             let text = if state.category == Category::Unknown {
                 UNKNOWN
             } else {
@@ -68,7 +75,7 @@ impl KnownStates {
             known.push(KnownAgent {
                 id: state.agent.clone(),
                 started_at: state.since,
-                listed: if gone { 0 } else { RESTORED },
+                listed: if gone || unseen { 0 } else { RESTORED },
                 text,
                 position: 0,
             });

@@ -55,6 +55,17 @@ pub(super) struct Poll<'a> {
     pub snapshot: &'a Snapshot,
 }
 
+/// The polls that the store remembers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RestoredPolls {
+    /// When the last answered one was received.
+    pub answered_at: Option<WallTime>,
+    /// When the last complete one was sent and received.
+    pub complete: Option<(WallTime, WallTime)>,
+    /// Since when agents that no answer has listed were not seen, while a gap is still open.
+    pub gap_since: Option<WallTime>,
+}
+
 /// What absence means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Absence {
@@ -113,6 +124,8 @@ struct Polls {
     before: Option<PollTimes>,
     /// Agents that no poll from this one on has listed were not seen through a gap.
     gap_before: Option<PollNumber>,
+    /// The receipt of the last answered poll before that gap.
+    gap_since: Option<WallTime>,
     guard: Option<Guard>,
     /// How many agents were listed before a guarded absence that was believed, until most are back.
     mass_absence: Option<usize>,
@@ -128,16 +141,15 @@ struct Pending {
 }
 
 impl StateDiff {
-    /// Goes on from what the store remembers: states, codes, and the last answered and complete
-    /// polls as (sent, received).
+    /// Goes on from what the store remembers.
     pub fn restore(
         states: &[CurrentState],
         codes: &[StateCode],
         map: &StateMap,
-        answered_at: Option<WallTime>,
-        complete: Option<(WallTime, WallTime)>,
+        polls: &RestoredPolls,
     ) -> Self {
-        let complete = complete.map(|(sent, received)| PollTimes {
+        let answered_at = polls.answered_at;
+        let complete = polls.complete.map(|(sent, received)| PollTimes {
             number: RESTORED,
             sent,
             received,
@@ -153,11 +165,13 @@ impl StateDiff {
             (None, complete) => complete,
         };
         let mut diff = Self {
-            known: KnownStates::restore(states, codes, map),
+            known: KnownStates::restore(states, codes, map, polls.gap_since),
             polls: Polls {
                 last_number: RESTORED + 1,
                 answered,
                 complete,
+                gap_since: polls.gap_since,
+                gap_before: polls.gap_since.map(|_| RESTORED),
                 ..Polls::default()
             },
             listing: Listing::default(),
@@ -180,6 +194,13 @@ impl StateDiff {
     /// When the last complete poll was sent and received.
     pub fn complete(&self) -> Option<PollTimes> {
         self.polls.complete
+    }
+
+    /// Since when agents that no answer has listed were not seen, after the last poll, while its
+    /// decision is pending too.
+    pub fn gap_since(&self) -> Option<WallTime> {
+        let polls = self.pending.as_ref().map_or(&self.polls, |p| &p.polls);
+        polls.gap_since
     }
 
     /// How many agents are known.
@@ -230,6 +251,8 @@ impl StateDiff {
         polls.last_number = times.number;
         if poll.after_gap {
             polls.gap_before = Some(times.number);
+            let last = polls.answered.map(|poll| poll.received);
+            polls.gap_since = last;
             polls.guard = None;
         }
         let rejected = poll.snapshot.rejected.count + self.listing.rejected.count;
@@ -264,6 +287,7 @@ impl StateDiff {
             polls.before = polls.complete;
             polls.complete = Some(times);
             polls.gap_before = None;
+            polls.gap_since = None;
         } else if believed.is_some() {
             // A rejected row spoils the poll that would have ended the guard: the next one ends it.
             polls.guard = believed.map(|first| Guard { first });
