@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod clock;
 pub mod collector;
+pub mod config;
 pub mod control;
 pub mod destination;
 pub mod domain;

@@ -19,7 +19,14 @@ pub(super) const MASK: &str = "***";
 const LINE_CHARS_MAX: usize = 160;
 /// Words that make a line of a broken file suspect, whatever its key.
 const SECRET_WORDS: [&str; 8] = [
-    "pass", "pwd", "token", "secret", "credential", "auth", "key", "bearer",
+    "pass",
+    "pwd",
+    "token",
+    "secret",
+    "credential",
+    "auth",
+    "key",
+    "bearer",
 ];
 
 /// A file, its lines, and what may be shown of them.

@@ -16,6 +16,20 @@ use super::text;
 use super::tree::{Entry, Node, Place, Table, Value};
 use crate::domain::timestamp::WallTime;
 
+/// Words that people use for keys, where the spelling does not lead there: table, word, key.
+const SYNONYMS: [(&str, &str, &str); 6] = [
+    ("source.realtime", "username", "account"),
+    ("source.realtime", "user", "account"),
+    (
+        "source.realtime",
+        "period_s",
+        "transaction_collection_interval_s",
+    ),
+    ("source.historical", "account", "username"),
+    ("source.historical", "user", "username"),
+    ("destination", "type", "kind"),
+];
+
 /// What the whole reading shares: the files, the findings, the keys that were asked for.
 pub(super) struct Reader<'a> {
     pub(super) documents: &'a [Document],
@@ -119,9 +133,15 @@ impl<'a> Reader<'a> {
                 snippet: (!whole).then(|| document.snippet(&finding.place.span)),
             }
         };
-        let mut problems: Vec<Problem> = findings.into_iter().map(problem).collect();
-        problems.dedup();
-        problems
+        // A value of `[defaults]` is read once for each that shares it, but is wrong once.
+        findings.dedup_by(|later, first| {
+            let same = later.place == first.place && later.message == first.message;
+            if same && later.subject != first.subject {
+                first.subject = None;
+            }
+            same
+        });
+        findings.into_iter().map(problem).collect()
     }
 
     pub(super) fn document(&self, place: &Place) -> &'a Document {
@@ -281,6 +301,11 @@ impl<'r> Section<'r> {
     /// The entries of a table whose keys are the user's own; they are not checked here.
     pub(super) fn free_table(&self, key: &str) -> Option<&'r Table> {
         self.note(key, Some("{}".to_owned()), None, false);
+        self.table_of(key)
+    }
+
+    /// The table under this key, whose keys are not checked.
+    pub(super) fn table_of(&self, key: &str) -> Option<&'r Table> {
         let entry = self.entry(key)?;
         match &entry.node.value {
             Value::Table(table) => Some(table),
@@ -298,7 +323,10 @@ impl<'r> Section<'r> {
         let mut tables = Vec::new();
         for entry in self.own.iter().filter_map(|table| table.get(key)) {
             let Value::Array(nodes) = &entry.node.value else {
-                let message = format!("`{key}` is {}, not a list of tables", entry.node.value.kind());
+                let message = format!(
+                    "`{key}` is {}, not a list of tables",
+                    entry.node.value.kind()
+                );
                 let hint = format!("write [[{key}]] with two brackets");
                 self.add(key, Finding::error(&entry.key_place, message).hint(hint));
                 continue;
@@ -316,6 +344,21 @@ impl<'r> Section<'r> {
         tables
     }
 
+    /// Its own tables, one for each file that has some.
+    pub(super) fn into_own(self) -> Vec<&'r Table> {
+        self.own
+    }
+
+    /// Notes a key that something else than this section reads.
+    pub(super) fn note_key(&self, note: KeyNote) {
+        self.reader.notes.borrow_mut().push(note);
+    }
+
+    /// The tables under this key: the own ones, and the defaults'.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &'r Table> {
+        self.defaults.iter().rev().chain(&self.own).copied()
+    }
+
     /// Ends the reading: whatever was not asked for is unknown.
     pub(super) fn finish(self) {
         let known = self.known.take();
@@ -326,16 +369,33 @@ impl<'r> Section<'r> {
         }
     }
 
+    /// Says that a key is unknown in a table below this one.
+    pub(super) fn unknown_below(&self, path: &str, entry: &Entry, known: &[String]) {
+        let path = if path.is_empty() {
+            self.path.clone()
+        } else {
+            self.field(path)
+        };
+        let below = Section::new(self.reader, &path, Vec::new()).about(self.subject.clone());
+        below.unknown(entry, known);
+    }
+
     /// Says that a key is unknown, with the nearest that is known here, or its right table.
     pub(super) fn unknown(&self, entry: &Entry, known: &[String]) {
         let document = self.reader.document(&entry.key_place);
-        if !document.is_well_formed() && !document.may_show(&entry.key_place.span) && !keys::is_known(&entry.key)
+        if !document.is_well_formed()
+            && !document.may_show(&entry.key_place.span)
+            && !keys::is_known(&entry.key)
         {
             // What a broken file's rest looks like to the parser may be part of a secret.
             return;
         }
         let key = &entry.key;
-        let nearest = text::nearest(key, known.iter().map(String::as_str));
+        let synonym = SYNONYMS
+            .iter()
+            .find(|(table, word, _)| *table == self.path && word == key)
+            .map(|(_, _, meant)| *meant);
+        let nearest = synonym.or_else(|| text::nearest(key, known.iter().map(String::as_str)));
         let hint = match (nearest, keys::tables_of(key).as_slice()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, [table]) => format!("`{key}` belongs into [{table}]"),
@@ -381,7 +441,8 @@ impl<T> Field<'_, '_, T> {
     /// The value, or the default.
     pub(super) fn or(self, default: T) -> T {
         let shown = (self.show)(&default);
-        self.section.note(self.key, Some(shown), self.allowed, false);
+        self.section
+            .note(self.key, Some(shown), self.allowed, false);
         match self.found {
             Found::Good(value, _) => value,
             Found::Missing | Found::Wrong => default,
@@ -431,8 +492,10 @@ impl<'r> Section<'r> {
             None => Found::Missing,
             Some(entry) => match parse(&entry.node) {
                 Ok(value) => {
-                    let document = self.reader.document(&entry.node.place);
-                    document.show(&entry.node.place.span);
+                    if !may_hold_credentials(&entry.node.value) {
+                        let document = self.reader.document(&entry.node.place);
+                        document.show(&entry.node.place.span);
+                    }
                     Found::Good(value, &entry.node)
                 }
                 Err(mismatch) => {
@@ -452,7 +515,7 @@ impl<'r> Section<'r> {
 
     fn mismatch(&self, key: &str, node: &Node, mismatch: &Mismatch, allowed: Option<String>) {
         let document = self.reader.document(&node.place);
-        if mismatch.shows {
+        if mismatch.shows && !may_hold_credentials(&node.value) {
             document.show(&node.place.span);
         }
         let shows = mismatch.shows && document.may_show(&node.place.span);
@@ -466,17 +529,21 @@ impl<'r> Section<'r> {
 
     /// Any text that is not empty.
     pub(super) fn text(&self, key: &'static str) -> Field<'_, 'r, String> {
-        self.read(key, None, |text| text::quote(text), |node| {
-            let text = as_text(node)?;
-            if text.trim().is_empty() {
-                return Err(wrong("is empty"));
-            }
-            Ok(text.to_owned())
-        })
+        self.read(
+            key,
+            None,
+            |text| text::quote(text),
+            |node| {
+                let text = as_text(node)?;
+                if text.trim().is_empty() {
+                    return Err(wrong("is empty"));
+                }
+                Ok(text.to_owned())
+            },
+        )
     }
 
-    /// A text that `check` accepts; its error follows the key in the message. A text that may hold
-    /// a secret by mistake is not repeated.
+    /// A text that `check` accepts; its error follows the key in the message.
     pub(super) fn checked<T>(
         &self,
         key: &'static str,
@@ -489,7 +556,7 @@ impl<'r> Section<'r> {
             let text = as_text(node)?;
             check(text).map_err(|message| Mismatch {
                 message,
-                shows: !text.contains('@'),
+                shows: true,
             })
         })
     }
@@ -508,17 +575,22 @@ impl<'r> Section<'r> {
             .map(|(word, _)| (*word).to_owned())
             .expect("the default is one of the words");
         let find = |text: &str| words.iter().find(|(word, _)| *word == text);
-        let field = self.read(key, Some(list.join(", ")), |w: &String| text::quote(w), |node| {
-            let text = as_text(node)?;
-            if find(text).is_some() {
-                return Ok(text.to_owned());
-            }
-            let near = text::nearest(text, words.iter().map(|(word, _)| *word));
-            Err(wrong(&match near {
-                Some(near) => format!("is none of its words; did you mean \"{near}\"?"),
-                None => "is none of its words".to_owned(),
-            }))
-        });
+        let field = self.read(
+            key,
+            Some(list.join(", ")),
+            |w: &String| text::quote(w),
+            |node| {
+                let text = as_text(node)?;
+                if find(text).is_some() {
+                    return Ok(text.to_owned());
+                }
+                let near = text::nearest(text, words.iter().map(|(word, _)| *word));
+                Err(wrong(&match near {
+                    Some(near) => format!("is none of its words; did you mean \"{near}\"?"),
+                    None => "is none of its words".to_owned(),
+                }))
+            },
+        );
         let word = field.or(shown);
         find(&word).map_or(default, |(_, value)| *value)
     }
@@ -587,12 +659,15 @@ impl<'r> Section<'r> {
 
     /// Yes or no.
     pub(super) fn boolean(&self, key: &'static str, default: bool) -> bool {
-        self.read(key, Some("true, false".to_owned()), bool::to_string, |node| {
-            match &node.value {
+        self.read(
+            key,
+            Some("true, false".to_owned()),
+            bool::to_string,
+            |node| match &node.value {
                 Value::Boolean(yes) => Ok(*yes),
                 other => Err(kind("true or false", other)),
-            }
-        })
+            },
+        )
         .or(default)
     }
 
@@ -600,7 +675,10 @@ impl<'r> Section<'r> {
     pub(super) fn texts(&self, key: &'static str) -> Field<'_, 'r, Vec<String>> {
         self.read(key, None, show_list, |node| match &node.value {
             Value::String(text) => Ok(vec![text.clone()]),
-            Value::Array(nodes) => nodes.iter().map(|n| as_text(n).map(str::to_owned)).collect(),
+            Value::Array(nodes) => nodes
+                .iter()
+                .map(|n| as_text(n).map(str::to_owned))
+                .collect(),
             other => Err(kind("a list of texts", other)),
         })
     }
@@ -654,6 +732,15 @@ impl<'r> Section<'r> {
                 None
             }
         }
+    }
+}
+
+/// Whether it is a URL with something before its host.
+fn may_hold_credentials(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("//") && text.contains('@'),
+        Value::Array(nodes) => nodes.iter().any(|node| may_hold_credentials(&node.value)),
+        _ => false,
     }
 }
 

@@ -1,0 +1,227 @@
+//! `[[destination]]`: where records go, and what all kinds share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::build::BATCH_BYTES;
+use super::section::{Finding, Placed, Reader, Section};
+use super::source::{allowed_name, subject};
+use super::text;
+use super::tree::{Table, Value};
+use crate::destination::sqlite::SqliteOptions;
+use crate::domain::delivery::{DeliveryOptions, StartAt};
+use crate::domain::ids::{DestinationName, Feed, SourceName};
+use crate::domain::interval::IntervalStart;
+
+/// The kinds that the design has.
+pub const KINDS_KNOWN: [&str; 6] = [
+    "sqlite",
+    "postgres",
+    "sqlserver",
+    "http",
+    "jetstream",
+    "file",
+];
+/// The kinds that this build delivers to.
+pub const KINDS_OF_THIS_BUILD: [&str; 1] = ["sqlite"];
+
+/// One destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationConfig {
+    /// Its name: the key of its cursor.
+    pub name: DestinationName,
+    /// How it is served.
+    pub delivery: DeliveryOptions,
+    /// What it is.
+    pub target: DestinationTarget,
+}
+
+/// What a destination is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DestinationTarget {
+    /// A SQLite file.
+    Sqlite(SqliteOptions),
+}
+
+impl DestinationTarget {
+    /// The word of the key `kind`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+        }
+    }
+}
+
+/// Reads one destination. None where it cannot be built; why is in the reader.
+pub(super) fn read<'r>(
+    reader: &'r Reader<'r>,
+    table: &'r Table,
+    defaults: Vec<&'r Table>,
+) -> Option<DestinationConfig> {
+    let section = Section::new(reader, "destination", vec![table])
+        .with_defaults(defaults)
+        .about(subject("destination", table));
+    let check = |text: &str| DestinationName::new(text).map_err(|_| "cannot be a name".to_owned());
+    let name = section
+        .checked("name", &allowed_name(), DestinationName::to_string, check)
+        .required("name = \"local\"");
+    let kind = kind(&section);
+    let delivery = delivery(&section);
+    let target = match kind.as_deref() {
+        Some("sqlite") => sqlite(&section).map(DestinationTarget::Sqlite),
+        _ if reader.is_listing => sqlite(&section).map(DestinationTarget::Sqlite),
+        // The keys of a kind that is not known cannot be told from mistakes.
+        _ => return None,
+    };
+    section.finish();
+    Some(DestinationConfig {
+        name: name?.value,
+        delivery,
+        target: target?,
+    })
+}
+
+fn kind(section: &Section<'_>) -> Option<String> {
+    let list = |kinds: &[&str]| {
+        let quoted: Vec<String> = kinds.iter().map(|kind| text::quote(kind)).collect();
+        quoted.join(", ")
+    };
+    let check = |text: &str| {
+        if KINDS_OF_THIS_BUILD.contains(&text) {
+            return Ok(text.to_owned());
+        }
+        if KINDS_KNOWN.contains(&text) {
+            return Err(format!(
+                "is a kind of destination that this version does not deliver to; it delivers to \
+                 {}",
+                list(&KINDS_OF_THIS_BUILD)
+            ));
+        }
+        Err(match text::nearest(text, KINDS_KNOWN.into_iter()) {
+            Some(near) => format!("is no kind of destination; did you mean \"{near}\"?"),
+            None => "is no kind of destination".to_owned(),
+        })
+    };
+    section
+        .checked(
+            "kind",
+            &list(&KINDS_OF_THIS_BUILD),
+            |kind| text::quote(kind),
+            check,
+        )
+        .required("kind = \"sqlite\"")
+        .map(|kind| kind.value)
+}
+
+fn delivery(section: &Section<'_>) -> DeliveryOptions {
+    let default = DeliveryOptions::default();
+    let starts = [("oldest", StartAt::Oldest), ("now", StartAt::Now)];
+    let small = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let records = section
+        .integer("batch_records", 1..=100_000)
+        .or(default.batch_records as u64);
+    let bytes = section
+        .bytes("batch_bytes", BATCH_BYTES)
+        .or(default.batch_bytes as u64);
+    DeliveryOptions {
+        batch_records: small(records),
+        batch_bytes: small(bytes),
+        start: section.choice("start", &starts, default.start),
+        paused: section.boolean("paused", default.paused),
+        sources: sources(section),
+        feeds: feeds(section),
+        facts_from: facts_from(section),
+        backoff_max: section.span("backoff_max_s", 1..=3600, default.backoff_max),
+        ..default
+    }
+}
+
+fn sources(section: &Section<'_>) -> Vec<SourceName> {
+    let names = section.texts("sources").or(Vec::new());
+    let names = names.iter().map(|name| SourceName::new(name));
+    names
+        .filter_map(|name| match name {
+            Ok(name) => Some(name),
+            Err(_) => {
+                let message = "a name in `sources` cannot be a source's";
+                let place = section.entry("sources").map(|e| e.node.place.clone());
+                let finding = Finding {
+                    allowed: Some(allowed_name()),
+                    ..Finding::error(&place.unwrap_or_else(|| section.place()), message)
+                };
+                section.add("sources", finding);
+                None
+            }
+        })
+        .collect()
+}
+
+fn feeds(section: &Section<'_>) -> Vec<Feed> {
+    let words = section.texts("feeds").or(Vec::new());
+    let feeds = words.iter().filter_map(|word| {
+        let feed = Feed::ALL.into_iter().find(|feed| feed.as_str() == word);
+        if feed.is_none() {
+            let names = Feed::ALL.map(Feed::as_str);
+            let near = text::nearest(word, names.into_iter());
+            let message = "`feeds` holds what is no feed";
+            let place = section.entry("feeds").map(|e| e.node.place.clone());
+            let mut finding = Finding::error(&place.unwrap_or_else(|| section.place()), message);
+            finding.allowed = Some("\"realtime\", \"historical\", \"configuration\"".to_owned());
+            finding.hint = near.map(|near| format!("did you mean \"{near}\"?"));
+            section.add("feeds", finding);
+        }
+        feed
+    });
+    feeds.collect()
+}
+
+fn facts_from(section: &Section<'_>) -> Option<IntervalStart> {
+    let time = section.time("facts_from").optional()?;
+    let aligned = IntervalStart::aligned_s(time.value.s()).filter(|_| time.value.ms() % 1000 == 0);
+    if aligned.is_none() {
+        let start = IntervalStart::containing(time.value).start();
+        let message = "`facts_from` is no quarter hour";
+        let hint = format!("the quarter hour before it starts at {start}");
+        let finding = Finding::error(&time.place, message).hint(hint);
+        section.add("facts_from", finding);
+    }
+    aligned
+}
+
+fn sqlite(section: &Section<'_>) -> Option<SqliteOptions> {
+    let default = SqliteOptions::default();
+    let path: Option<Placed<PathBuf>> = section.path("path").required("path = \"wfm.db\"");
+    let busy: Duration = section.span("busy_timeout_s", 0..=300, default.busy_timeout);
+    let manage_schema = section.boolean("manage_schema", default.manage_schema);
+    Some(SqliteOptions {
+        path: path?.value,
+        busy_timeout: busy,
+        manage_schema,
+    })
+}
+
+/// Two destinations that write the same file would hold each other up for ever.
+pub(super) fn check_targets(
+    reader: &Reader<'_>,
+    tables: &[&Table],
+    built: &[Option<DestinationConfig>],
+) {
+    for (at, (table, one)) in tables.iter().zip(built).enumerate() {
+        let Some(one) = one else { continue };
+        let twin = built[..at].iter().flatten().find(|other| {
+            let (DestinationTarget::Sqlite(a), DestinationTarget::Sqlite(b)) =
+                (&one.target, &other.target);
+            a.path == b.path
+        });
+        let (Some(twin), Some(entry)) = (twin, table.get("path")) else {
+            continue;
+        };
+        if let Value::String(_) = &entry.node.value {
+            let message = format!("destination \"{}\" writes this file already", twin.name);
+            reader.add(Finding {
+                field: "destination.path".to_owned(),
+                ..Finding::error(&entry.node.place, message).hint("give each its own file")
+            });
+        }
+    }
+}

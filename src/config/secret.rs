@@ -1,0 +1,228 @@
+//! Where a secret comes from, and reading it.
+//!
+//! A secret is read again each time that it is needed, so that a replaced file is noticed at the
+//! next login. One that cannot be read is no error of the configuration: it holds its connection
+//! only, with a message that names key and file. No `Debug`, message or error ever holds it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::section::{Finding, Section};
+use super::surroundings::Surroundings;
+use super::tree::Place;
+use crate::thrio::PasswordProvider;
+
+/// No password or token is longer; a larger file is the wrong one.
+const SECRET_BYTES_MAX: u64 = 16 * 1024;
+/// Permission bits by which somebody else than the owner may read.
+const OTHERS_MAY_READ: u32 = 0o044;
+
+/// One secret of the configuration: where it is, not what it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretSource {
+    /// The key that names it, for example `source.realtime.password_file (source "main")`.
+    key: String,
+    from: From,
+}
+
+#[derive(Clone)]
+enum From {
+    File(PathBuf),
+    /// A systemd credential: its name, and its file where systemd said so.
+    Credential(String, Option<PathBuf>),
+    Variable(String, fn(&str) -> Option<String>),
+    Inline(SecretString),
+}
+
+impl PartialEq for From {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(a), Self::File(b)) => a == b,
+            (Self::Credential(a, x), Self::Credential(b, y)) => a == b && x == y,
+            (Self::Variable(a, _), Self::Variable(b, _)) => a == b,
+            (Self::Inline(a), Self::Inline(b)) => a.expose_secret() == b.expose_secret(),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for From {}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.from {
+            From::File(path) => write!(f, "file {}", path.display()),
+            From::Credential(name, _) => write!(f, "credential {name}"),
+            From::Variable(name, _) => write!(f, "variable {name}"),
+            From::Inline(_) => f.write_str("inline (not shown)"),
+        }
+    }
+}
+
+impl SecretSource {
+    /// Reads it. The error says for a person which secret it is and why it cannot be read.
+    pub fn read(&self) -> Result<SecretString, String> {
+        let key = &self.key;
+        match &self.from {
+            From::Inline(secret) => Ok(secret.clone()),
+            From::File(path) => {
+                read_file(path).map_err(|why| format!("{key}: {} {why}", path.display()))
+            }
+            From::Credential(name, Some(path)) => {
+                read_file(path).map_err(|why| format!("{key}: the credential \"{name}\" {why}"))
+            }
+            From::Credential(name, None) => Err(format!(
+                "{key}: there is no credential \"{name}\", because $CREDENTIALS_DIRECTORY is not \
+                 set: the unit needs LoadCredential={name}:FILE"
+            )),
+            From::Variable(name, read) => match read(name) {
+                Some(text) if !text.is_empty() => Ok(SecretString::from(text)),
+                Some(_) => Err(format!("{key}: the environment variable {name} is empty")),
+                None => Err(format!("{key}: the environment variable {name} is not set")),
+            },
+        }
+    }
+
+    /// Reads it anew at each call.
+    pub fn provider(&self) -> PasswordProvider {
+        let secret = self.clone();
+        Arc::new(move || secret.read())
+    }
+
+    /// Who else may read its file, if anybody may.
+    fn exposure(&self) -> Option<String> {
+        let From::File(path) = &self.from else {
+            return None;
+        };
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        (mode & OTHERS_MAY_READ != 0).then(|| {
+            format!(
+                "{} may be read by others than its owner (mode {:04o})",
+                path.display(),
+                mode & 0o7777
+            )
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<SecretString, String> {
+    let file = File::open(path).map_err(|error| format!("cannot be read: {}", plain(&error)))?;
+    let mut bytes = Vec::new();
+    file.take(SECRET_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot be read: {}", plain(&error)))?;
+    if bytes.len() as u64 > SECRET_BYTES_MAX {
+        return Err(format!("is longer than {SECRET_BYTES_MAX} bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())?;
+    // Editors and `echo` end a file with a line break that belongs to no password.
+    let secret = text.trim_end_matches(['\n', '\r']);
+    if secret.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if secret.contains(['\n', '\r']) {
+        return Err("holds more than one line".to_owned());
+    }
+    Ok(SecretString::from(secret))
+}
+
+/// What the system said, without the number.
+pub(super) fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_lowercase(),
+        None => text,
+    }
+}
+
+/// The password of a section: exactly one of `password_file`, `password_credential`,
+/// `password_env`, `password`. The section's own keys win over those of its defaults as a group.
+pub(super) fn password(section: &Section<'_>, around: &Surroundings) -> Option<SecretSource> {
+    const KEYS: [&str; 4] = [
+        "password_file",
+        "password_credential",
+        "password_env",
+        "password",
+    ];
+    let has_own = KEYS.iter().any(|key| section.has_own(key));
+    let counts = |key: &str| section.has_own(key) || !has_own;
+    let source = |key: &str, from: From| SecretSource {
+        key: match &section.subject {
+            Some(subject) => format!("{} ({subject})", section.field(key)),
+            None => section.field(key),
+        },
+        from,
+    };
+    let mut found: Vec<(&str, Place, SecretSource)> = Vec::new();
+    if let Some(path) = section.path("password_file").optional() {
+        let from = From::File(path.value);
+        found.push((KEYS[0], path.place, source(KEYS[0], from)));
+    }
+    if let Some(name) = section.text("password_credential").optional() {
+        if name.value.contains('/') || name.value.starts_with('.') {
+            let message = "`password_credential` is a credential's name, not a path";
+            section.add(KEYS[1], Finding::error(&name.place, message));
+        }
+        let path = around.credentials.as_ref().map(|at| at.join(&name.value));
+        let from = From::Credential(name.value, path);
+        found.push((KEYS[1], name.place, source(KEYS[1], from)));
+    }
+    if let Some(name) = section.text("password_env").optional() {
+        let from = From::Variable(name.value, around.variable);
+        found.push((KEYS[2], name.place, source(KEYS[2], from)));
+    }
+    if let Some(secret) = section.secret_text("password") {
+        let from = From::Inline(SecretString::from(secret.value));
+        found.push((KEYS[3], secret.place, source(KEYS[3], from)));
+    }
+    found.retain(|(key, _, _)| counts(key));
+    pick(
+        section,
+        found,
+        KEYS.iter().any(|key| section.entry(key).is_some()),
+    )
+}
+
+fn pick(
+    section: &Section<'_>,
+    found: Vec<(&str, Place, SecretSource)>,
+    was_given: bool,
+) -> Option<SecretSource> {
+    if let [(first, ..), (second, place, _), ..] = found.as_slice() {
+        let message = format!("both `{first}` and `{second}` are set");
+        let hint = "keep the one that holds the password";
+        section.add(second, Finding::error(place, message).hint(hint));
+    }
+    let Some((key, place, secret)) = found.into_iter().next() else {
+        if !was_given {
+            let message = format!("a password is missing in [{}]", section.path);
+            let hint = "set password_file (or password_credential, password_env, password)";
+            let finding = Finding::error(&section.place(), message);
+            section.add("password_file", finding.hint(hint));
+        }
+        return None;
+    };
+    if let Err(why) = secret.read() {
+        // The key is named by the problem already.
+        let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
+        let finding = Finding::warning(&place, format!("the password cannot be read: {why}"));
+        section.add(
+            key,
+            finding.hint("this connection is held until it can; everything else runs"),
+        );
+    }
+    if let Some(exposure) = secret.exposure() {
+        let finding = Finding::warning(&place, exposure);
+        section.add(
+            key,
+            finding.hint("chmod 0600, and let the service's user own it"),
+        );
+    }
+    Some(secret)
+}
