@@ -16,7 +16,7 @@ use super::text;
 use super::tree::{Place, Table, Value};
 use crate::control::ControlOptions;
 use crate::domain::ids::BoxId;
-use crate::lifecycle::{LogFormat, LogLevel, LogOptions};
+use crate::lifecycle::logging::{LogFormat, LogOptions};
 use crate::store::{StoreOptions, WhenFull};
 
 /// The parts of a configuration, before it is known whether all of it is right.
@@ -194,24 +194,38 @@ fn control(root: &Section<'_>) -> ControlOptions {
 
 fn log(root: &Section<'_>) -> LogOptions {
     let section = root.child("log");
-    let levels = [
-        ("error", LogLevel::Error),
-        ("warn", LogLevel::Warn),
-        ("info", LogLevel::Info),
-        ("debug", LogLevel::Debug),
-        ("trace", LogLevel::Trace),
-    ];
     let formats = [
         ("auto", LogFormat::Auto),
         ("text", LogFormat::Text),
         ("json", LogFormat::Json),
+        ("journald", LogFormat::Journald),
     ];
+    let default = LogOptions::default();
+    let check = |text: &str| {
+        if text.split(',').all(is_log_level) {
+            Ok(text.to_owned())
+        } else {
+            Err("is no level and no list of module=level".to_owned())
+        }
+    };
+    let allowed = "error, warn, info, debug, trace, or such as \"info,thrio_edge::store=debug\"";
     let options = LogOptions {
-        level: section.choice("level", &levels, LogLevel::default()),
-        format: section.choice("format", &formats, LogFormat::default()),
+        format: section.choice("format", &formats, default.format),
+        filter: section
+            .checked("level", allowed, |level| text::quote(level), check)
+            .or(default.filter),
+        file: section.path("file").optional().map(|file| file.value),
     };
     section.finish();
     options
+}
+
+fn is_log_level(part: &str) -> bool {
+    let (module, level) = part.trim().split_once('=').unwrap_or(("", part.trim()));
+    let is_module = module
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"_:".contains(&b));
+    is_module && ["off", "error", "warn", "info", "debug", "trace"].contains(&level)
 }
 
 /// The tables of `[defaults]`.

@@ -34,7 +34,7 @@ pub use source::{
 pub use surroundings::Surroundings;
 
 use crate::control::ControlOptions;
-use crate::lifecycle::LogOptions;
+use crate::lifecycle::logging::LogOptions;
 use crate::store::StoreOptions;
 
 use files::Files;
