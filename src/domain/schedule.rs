@@ -67,7 +67,7 @@ impl Schedule {
     /// What the hourly run reads. It begins where the hour's run begins, also when it runs late,
     /// so that no interval is passed over between two of them.
     pub fn hourly_window(&self, settled_to: IntervalStart) -> Window {
-        let hour_start = self.hour_start(Self::hour(settled_to));
+        let hour_start = Self::hour_start(Self::hour(settled_to));
         Window::new(hour_start.plus(-self.hourly_intervals), settled_to)
     }
 
@@ -79,8 +79,7 @@ impl Schedule {
     /// The first interval that hourly runs still come back to: a good answer for an earlier one,
     /// given while this much is settled, makes it final.
     pub fn provisional_from(&self, settled_to: IntervalStart) -> IntervalStart {
-        self.hour_start(Self::hour(settled_to) + 1)
-            .plus(-self.hourly_intervals)
+        Self::hour_start(Self::hour(settled_to) + 1).plus(-self.hourly_intervals)
     }
 
     /// The first interval that this hour's run reads: an earlier one that is not final yet was
@@ -89,7 +88,7 @@ impl Schedule {
         self.hourly_window(settled_to).from
     }
 
-    fn hour_start(self, hour: i64) -> IntervalStart {
+    fn hour_start(hour: i64) -> IntervalStart {
         IntervalStart::aligned_s(hour * INTERVALS_PER_HOUR * INTERVAL_S)
             .expect("an hour is four intervals")
     }
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
     use crate::domain::interval::INTERVALS_PER_DAY;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn schedule() -> Schedule {
         Schedule {

@@ -8,7 +8,7 @@ use super::super::record::Record;
 /// Collects records, interval by interval.
 #[derive(Debug, Default)]
 pub(super) struct Commits {
-    commits: Vec<Vec<Record>>,
+    parts: Vec<Vec<Record>>,
     split: Vec<FeedCounts>,
     /// Counts that stand for no record: they ride with the last commit.
     loose: FeedCounts,
@@ -22,15 +22,15 @@ impl Commits {
             return;
         }
         let fits = self
-            .commits
+            .parts
             .last()
             .is_some_and(|last| last.len() + group.len() <= COMMIT_RECORDS_MAX);
         if !fits {
-            self.commits.push(Vec::new());
+            self.parts.push(Vec::new());
             self.split.push(FeedCounts::default());
         }
-        let last = self.commits.len() - 1;
-        self.commits[last].append(group);
+        let last = self.parts.len() - 1;
+        self.parts[last].append(group);
         self.split[last] = self.split[last].plus(counts);
     }
 
@@ -46,7 +46,7 @@ impl Commits {
         }
         let counts = self.split.iter().fold(self.loose, |sum, c| sum.plus(*c));
         Decision {
-            commits: self.commits,
+            commits: self.parts,
             counts,
             split: self.split,
             import_wanted,

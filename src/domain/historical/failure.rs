@@ -12,13 +12,14 @@ use super::super::interval::IntervalStart;
 use super::super::record::{CoverageStatus, Record};
 use super::super::timestamp::{MonoTime, Now};
 use super::commits::Commits;
-use super::machine::{HistoricalMachine, InFlight, Pending};
+use super::machine::{HistoricalMachine, InFlight};
 use super::manual::note_backfill;
 use super::options::QueueFrom;
+use super::pending::Pending;
 use super::track::{Lane, Track};
 
 /// How soon a gap that failed is asked for again; four times as late with each failure.
-const GAP_RETRY_MIN: Duration = Duration::from_secs(60);
+const GAP_RETRY_MIN: Duration = Duration::from_mins(1);
 /// How late at most; the night and a recovery end every wait.
 const GAP_RETRY_MAX: Duration = Duration::from_hours(6);
 /// History before the installation is given up after this many failures in a row: by then each

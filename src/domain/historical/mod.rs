@@ -7,6 +7,7 @@
 //! - Figures are compared with what the journal holds: equal ones write nothing.
 //! - What a decision means is taken over only when it is in the store.
 
+mod account;
 mod answer;
 mod commits;
 mod failure;
@@ -14,8 +15,11 @@ mod machine;
 mod manual;
 mod options;
 mod pace;
+mod pending;
+mod plan;
 mod progress;
 mod status;
+mod success;
 #[cfg(test)]
 mod tests;
 mod track;

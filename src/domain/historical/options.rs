@@ -71,8 +71,8 @@ pub struct HistoricalOptions {
 
 impl Default for HistoricalOptions {
     fn default() -> Self {
-        const MINUTE: Duration = Duration::from_secs(60);
-        const DAY: Duration = Duration::from_secs(86_400);
+        const MINUTE: Duration = Duration::from_mins(1);
+        const DAY: Duration = Duration::from_hours(24);
         Self {
             settle_delay: 5 * MINUTE,
             start_jitter: Duration::from_secs(30),

@@ -10,7 +10,7 @@ use crate::domain::interval::IntervalStart;
 use crate::domain::record::{Figures, Run};
 use crate::domain::timestamp::WallTime;
 
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 8;
 const DAYS: u32 = 6;
 
 /// Figures that settle as real ones do: sparse, growing for up to three hours, now and then

@@ -19,9 +19,9 @@ use crate::domain::record::{CoverageEntry, CoverageStatus, Figures, IntervalReco
 use crate::domain::timestamp::{MonoTime, Now, WallTime};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const HOUR: Duration = Duration::from_secs(3_600);
-pub(super) const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 
 /// What Thrio says of a queue and interval when it is asked at that moment.
 pub(super) type Truth = Box<dyn Fn(&QueueId, IntervalStart, WallTime) -> Option<Figures>>;
@@ -44,6 +44,8 @@ pub(super) struct Rig {
     pub(super) installed_at: WallTime,
     pub(super) machine: HistoricalMachine,
     pub(super) journal: Vec<Record>,
+    /// The kinds of its records, counted.
+    journaled: FeedCounts,
     pub(super) known: HashMap<(QueueId, IntervalStart), KnownInterval>,
     pub(super) coverage: BTreeMap<IntervalStart, CoverageEntry>,
     pub(super) stored: Option<FeedState>,
@@ -113,6 +115,7 @@ pub(super) fn box_with(options: HistoricalOptions) -> Rig {
         installed_at: now.wall,
         machine: HistoricalMachine::new(start),
         journal: Vec::new(),
+        journaled: FeedCounts::default(),
         known: HashMap::new(),
         coverage: BTreeMap::new(),
         stored: None,
@@ -207,24 +210,16 @@ impl Rig {
             received: self.now,
             server_date: Some(WallTime::from_s(thrio_now.s())),
         };
-        let known: KnownIntervals = self
-            .known
-            .iter()
-            .filter(|((_, start), _)| call.window.contains(*start))
-            .map(|(key, known)| (key.clone(), *known))
-            .collect();
-        let decision = match fault {
-            Some(kind) => {
-                let failure = CallFailure {
-                    kind,
-                    message: format!("{kind:?}"),
-                };
-                self.machine.finish(timing, Err(&failure), &known)
-            }
-            None => {
-                let answer = self.answer(&call, thrio_now);
-                self.machine.finish(timing, Ok(&answer), &known)
-            }
+        let known = self.known_in(call.window);
+        let decision = if let Some(kind) = fault {
+            let failure = CallFailure {
+                kind,
+                message: format!("{kind:?}"),
+            };
+            self.machine.finish(timing, Err(&failure), &known)
+        } else {
+            let answer = self.answer(&call, thrio_now);
+            self.machine.finish(timing, Ok(&answer), &known)
         };
         self.calls.push(Made {
             sent,
@@ -232,6 +227,14 @@ impl Rig {
             answered: fault.is_none(),
         });
         self.commit(&decision);
+    }
+
+    fn known_in(&self, window: Window) -> KnownIntervals {
+        let keys = window
+            .starts()
+            .flat_map(|start| self.queues.iter().map(move |q| (q.clone(), start)));
+        keys.filter_map(|key| Some((key.clone(), *self.known.get(&key)?)))
+            .collect()
     }
 
     pub(super) fn answer(&self, call: &HistoricalCall, thrio_now: WallTime) -> HistoricalAnswer {
@@ -275,7 +278,7 @@ impl Rig {
             for record in *records {
                 self.append(record);
             }
-            assert_balanced(&self.journal, &state.counts);
+            assert_balanced(&self.journaled, &state.counts);
             self.stored = Some(state);
             self.machine.part_committed();
         }
@@ -292,6 +295,7 @@ impl Rig {
         self.journal.push(record.clone());
         match record {
             Record::Interval(r) => {
+                self.journaled.rows_changed += 1;
                 let key = (r.queue.clone(), r.interval_start);
                 let revision = self.known.get(&key).map_or(1, |k| k.revision + 1);
                 assert_eq!(r.revision, revision, "revisions are contiguous: {r:?}");
@@ -308,6 +312,7 @@ impl Rig {
                 );
             }
             Record::Coverage(entry) => {
+                self.journaled.coverage += 1;
                 let before = self.coverage.insert(entry.interval_start, entry.clone());
                 if let Some(before) = before {
                     let same = before.status == entry.status
@@ -320,7 +325,10 @@ impl Rig {
                     );
                 }
             }
-            Record::Queue(change) => self.roster.push(change.queue.clone()),
+            Record::Queue(change) => {
+                self.journaled.roster += 1;
+                self.roster.push(change.queue.clone());
+            }
             other => panic!("no record of this feed: {other:?}"),
         }
     }
@@ -390,22 +398,13 @@ impl Rig {
     }
 }
 
-/// Rule 13, recomputed from the journal and never from counters.
-pub(super) fn assert_balanced(journal: &[Record], counts: &FeedCounts) {
+/// Rule 13, by what the journal holds and never by the machine's counters.
+fn assert_balanced(journaled: &FeedCounts, counts: &FeedCounts) {
     assert!(counts.rows_balance(), "{counts:?}");
-    let mut found = FeedCounts::default();
-    for record in journal {
-        match record {
-            Record::Interval(_) => found.rows_changed += 1,
-            Record::Coverage(_) => found.coverage += 1,
-            Record::Queue(_) => found.roster += 1,
-            other => panic!("no record of this feed: {other:?}"),
-        }
-    }
-    assert_eq!(counts.rows_changed, found.rows_changed, "rows changed");
-    assert_eq!(counts.coverage, found.coverage, "coverage entries");
-    assert_eq!(counts.roster, found.roster, "roster changes");
-    assert_eq!(counts.records(), journal.len() as u64);
+    assert_eq!(counts.rows_changed, journaled.rows_changed, "rows changed");
+    assert_eq!(counts.coverage, journaled.coverage, "coverage entries");
+    assert_eq!(counts.roster, journaled.roster, "roster changes");
+    assert_eq!(counts.records(), journaled.records());
 }
 
 /// Architecture §2.1: an interval is stored whole or not at all, and the writer is not blocked.
