@@ -1,4 +1,8 @@
 //! The simulated contact centre keeps to the load model, and its server to the API.
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a test are far below 2^52"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -162,8 +166,8 @@ fn some_figures_are_corrected_by_hand_after_they_were_final() {
         .iter()
         .filter(|row| !row.volume.is_zero())
         .count();
-    let share = corrected as f64 / with_contacts as f64;
-    assert!((0.02..0.08).contains(&share), "{share}");
+    let portion = corrected as f64 / with_contacts as f64;
+    assert!((0.02..0.08).contains(&portion), "{portion}");
     assert_eq!(after_a_week, for_good);
 }
 

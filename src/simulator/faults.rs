@@ -169,7 +169,7 @@ pub(super) struct Switchboard {
 #[derive(Debug, Default)]
 struct Switched {
     faults: Vec<(Fault, u64)>,
-    switched_on_ms: i64,
+    since_ms: i64,
     draws: i64,
 }
 
@@ -185,7 +185,7 @@ impl Switchboard {
     pub(super) fn switch(&self, faults: Vec<Fault>, now_ms: i64) {
         let mut inner = self.lock();
         inner.faults = faults.into_iter().map(|fault| (fault, 0)).collect();
-        inner.switched_on_ms = now_ms;
+        inner.since_ms = now_ms;
     }
 
     /// What is switched on.
@@ -204,7 +204,7 @@ impl Switchboard {
             clippy::cast_precision_loss,
             reason = "a process does not live that long"
         )]
-        let passed_s = (now_ms - inner.switched_on_ms) as f64 / 1_000.0;
+        let passed_s = (now_ms - inner.since_ms) as f64 / 1_000.0;
         inner.draws += 1;
         let chance = Draws::of(self.seed, Stream::Correction, &[-1, inner.draws]).unit();
         let (fault, used) = inner.faults.iter_mut().find(|(fault, used)| {

@@ -97,7 +97,7 @@ const OPEN_HOUR_PERCENT: [f64; 17] = [
 ];
 const OPENS_AT_HOUR: usize = 7;
 /// What the open hours leave of 100, spread over the night.
-const NIGHT_HOUR_PERCENT: f64 = 0.8 / OPENS_AT_HOUR as f64;
+const NIGHT_HOUR_PERCENT: f64 = 0.8 / 7.0;
 
 /// The volume of a weekday (0 = Monday) against a mean weekday.
 const WEEKDAY_FACTOR: [f64; 7] = [1.12, 1.02, 0.98, 0.96, 0.92, 0.55, 0.40];

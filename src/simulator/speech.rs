@@ -212,6 +212,10 @@ pub enum Times {
 /// How the contact volume is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent habits of an answer, each a switch of its own"
+)]
 pub struct HistoricalSpeech {
     /// The path below `location`.
     pub path: String,

@@ -102,6 +102,7 @@ pub(super) fn mean_contacts(seed: u64, shape: &Shape, start_s: i64) -> f64 {
 }
 
 /// One contact, in seconds after the start of its interval.
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
 struct Contact {
     entered_s: f64,
     abandoned_s: Option<f64>,
