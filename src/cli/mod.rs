@@ -4,6 +4,8 @@
 //! `pub fn run(&Arguments) -> anyhow::Result<Exit>`. What a person reads goes to standard output,
 //! what went wrong to standard error, and the exit code is one of [`Exit`] (architecture §7).
 
+pub mod simulate;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
