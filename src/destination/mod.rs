@@ -3,6 +3,7 @@
 //! Nothing here retries: an error says whether trying again can help, and `domain::delivery`
 //! decides.
 
+pub mod rows;
 pub mod sqlite;
 
 pub use crate::domain::delivery::SendError;
@@ -10,6 +11,7 @@ pub use crate::domain::delivery::SendError;
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
 use crate::domain::ids::{BoxId, RecordSeq, SeqRange, SourceName, StoreId};
+use crate::domain::record::{AgentChange, QueueChange};
 
 /// Who writes: sent with each connection, so that a destination can tell stores apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,9 @@ pub struct Writer {
 pub struct Receipt {
     /// The applied ranges, merged and ascending.
     pub applied: Vec<SeqRange>,
+    /// The sources that were claimed anew and whose roster is wanted ([`Destination::send_roster`]):
+    /// the claim has closed the former one's open versions.
+    pub roster_wanted: Vec<SourceName>,
 }
 
 impl Receipt {
@@ -51,6 +56,17 @@ pub trait Destination: Send {
 
     /// Writes the current state of agents, fresh after an outage; no receipt for any seq.
     fn send_current(&mut self, states: &[CurrentState]) -> Result<(), SendError>;
+
+    /// Writes the last version of every agent and queue of a source under a new claim, where the
+    /// receipt asked for it; no receipt for any seq.
+    fn send_roster(
+        &mut self,
+        _source: &SourceName,
+        _agents: &[AgentChange],
+        _queues: &[QueueChange],
+    ) -> Result<(), SendError> {
+        Ok(())
+    }
 
     /// Writes the heartbeat; only the latest matters.
     fn heartbeat(&mut self, beat: &Heartbeat) -> Result<(), SendError>;

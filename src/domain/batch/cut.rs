@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Batch, DeliveryFilter};
+use crate::domain::delivery::SeqRanges;
 use crate::domain::ids::{RecordSeq, SeqRange};
 use crate::domain::record::{Record, SequencedRecord};
 
@@ -107,9 +108,15 @@ impl<'a> Builder<'a> {
         (open && records > 0 && bytes > 0).then_some((self.next, records, bytes))
     }
 
-    /// Takes over the page that was read at [`Self::wants`]: its records, and where it says to
-    /// read on. Positions that it skips are damaged.
-    pub fn take(&mut self, records: Vec<SequencedRecord>, read_on: RecordSeq) {
+    /// Takes over the page that was read at [`Self::wants`]: its records, the ranges that it calls
+    /// expired, and where it says to read on. Other positions that it skips are damaged.
+    pub fn take(
+        &mut self,
+        records: Vec<SequencedRecord>,
+        expired: &[SeqRange],
+        read_on: RecordSeq,
+    ) {
+        let expired = SeqRanges::from_ranges(expired);
         self.pages += 1;
         let before = self.next;
         for record in records {
@@ -117,18 +124,16 @@ impl<'a> Builder<'a> {
                 self.full = true;
                 return;
             }
-            self.take_record(record);
+            self.take_record(record, &expired);
         }
         if read_on > self.next {
-            let end = read_on.min(self.cut.within.last.next());
-            self.counts.damaged += end.since(self.next);
-            self.next = end;
+            self.skip_to(read_on.min(self.cut.within.last.next()), &expired);
         }
         // A page without progress would be read for ever.
         self.full |= self.next == before;
     }
 
-    fn take_record(&mut self, record: SequencedRecord) {
+    fn take_record(&mut self, record: SequencedRecord, expired: &SeqRanges) {
         let SequencedRecord { seq, record } = record;
         assert!(seq >= self.next, "record {seq} came after {}", self.next);
         let quarantined = self.quarantined.contains(&seq);
@@ -152,8 +157,19 @@ impl<'a> Builder<'a> {
         } else {
             self.counts.filtered += 1;
         }
-        self.counts.damaged += seq.since(self.next);
+        self.skip_to(seq, expired);
         self.next = seq.next();
+    }
+
+    /// Accounts for positions that no record stands for.
+    fn skip_to(&mut self, seq: RecordSeq, expired: &SeqRanges) {
+        if seq > self.next {
+            let skipped = SeqRange::new(self.next, RecordSeq::new(seq.get() - 1));
+            let given_up = expired.count_in(skipped);
+            self.counts.expired += given_up;
+            self.counts.damaged += skipped.count() - given_up;
+            self.next = seq;
+        }
     }
 
     /// The batch; none where not a single position could be looked at.

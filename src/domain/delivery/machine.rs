@@ -42,6 +42,8 @@ pub enum Step {
         /// How many to send at most.
         limit: usize,
     },
+    /// Send the roster of the next source that the receipt asked for.
+    Roster,
     /// Send the heartbeat.
     Heartbeat,
     /// Send a batch cut like this; tell it by [`DeliveryMachine::sending`].
@@ -121,6 +123,8 @@ pub struct DeliveryMachine {
     pub(super) outage: bool,
     /// How many of the current states were sent, while they go first.
     pub(super) fresh: Option<usize>,
+    /// Rosters that the receipt asked for and that were not sent yet.
+    pub(super) rosters: usize,
     pub(super) heartbeat_at: MonoTime,
     /// Since when unsent records lie at the journal's end.
     pub(super) tail_since: Option<MonoTime>,
@@ -162,6 +166,7 @@ impl DeliveryMachine {
             last_lane: Lane::Backlog,
             outage: true,
             fresh: None,
+            rosters: 0,
             heartbeat_at: MonoTime::ZERO,
             tail_since: None,
             size: (options.batch_records / 4).max(1),
@@ -236,6 +241,9 @@ impl DeliveryMachine {
         if let Some(offset) = self.fresh {
             let limit = self.options.batch_records.max(1);
             return Some(Step::Current { offset, limit });
+        }
+        if self.rosters > 0 {
+            return Some(Step::Roster);
         }
         if now >= self.heartbeat_at {
             return Some(Step::Heartbeat);

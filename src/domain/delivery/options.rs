@@ -52,7 +52,7 @@ pub struct DeliveryOptions {
     /// Batches that take longer than this shrink.
     pub slow: Duration,
     /// Whether a live lane may run ahead of the backlog; not for destinations that keep one order
-    /// (`JetStream`, files).
+    /// (JetStream, files).
     pub lanes: bool,
 }
 

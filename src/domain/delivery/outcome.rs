@@ -24,8 +24,15 @@ pub(super) struct Bisect {
 
 impl DeliveryMachine {
     /// The destination is open and holds `receipt` of the current `store_id`.
-    pub fn opened(&mut self, journal: JournalView, receipt: &[SeqRange]) -> OpenVerdict {
+    /// `rosters` is how many sources' rosters it asked for.
+    pub fn opened(
+        &mut self,
+        journal: JournalView,
+        receipt: &[SeqRange],
+        rosters: usize,
+    ) -> OpenVerdict {
         self.calling = None;
+        self.rosters = rosters;
         let receipt = SeqRanges::from_ranges(receipt);
         // Before the first send of this life nothing can lie beyond the head it began with.
         let bound = self.head_at_start.unwrap_or(journal.head);
@@ -88,6 +95,10 @@ impl DeliveryMachine {
             // Reachable again: connect at once.
             Step::Probe => self.mood = Mood::Good,
             Step::Open | Step::Current { .. } => self.succeeded(now.mono),
+            Step::Roster => {
+                self.succeeded(now.mono);
+                self.rosters -= 1;
+            }
             Step::Heartbeat => {
                 self.succeeded(now.mono);
                 self.heartbeat_at = self.next_heartbeat(now.mono);
@@ -265,18 +276,16 @@ impl DeliveryMachine {
         if !named.is_empty() {
             return self.single_out(now, named);
         }
-        match sent.only {
-            Some(seq) => self.single_out(now, vec![(seq, message.to_owned())]),
-            None => {
-                self.bisect = Some(Bisect {
-                    lane: sent.lane,
-                    until: sent.range.last,
-                    suspects: sent.records,
-                    limit: (sent.records / 2).max(1),
-                });
-                Vec::new()
-            }
+        if let Some(seq) = sent.only {
+            return self.single_out(now, vec![(seq, message.to_owned())]);
         }
+        self.bisect = Some(Bisect {
+            lane: sent.lane,
+            until: sent.range.last,
+            suspects: sent.records,
+            limit: (sent.records / 2).max(1),
+        });
+        Vec::new()
     }
 
     /// A refusal of something that is no batch.
@@ -289,7 +298,7 @@ impl DeliveryMachine {
             Step::Retry(_) => {
                 self.retries.pop_front();
             }
-            Step::Open | Step::Probe | Step::Send(_) => {
+            Step::Open | Step::Probe | Step::Roster | Step::Send(_) => {
                 self.hold(now, message, "look at the destination's own log");
             }
         }

@@ -49,7 +49,7 @@ fn every_position_of_the_range_is_accounted_for_once() {
     let refused = BTreeSet::from([seq(12)]);
     let mut building = Builder::new(cut(3, 20, 100), seq(6), &filter, &refused);
     assert_eq!(building.wants().map(|w| w.0), Some(seq(6)));
-    // 3..=5 have expired, 8 and 9 are damaged, 10 belongs to another tenant, 12 was refused.
+    // 3..=5 and 15 have expired, 8, 9 and 14 are damaged, 10 belongs to another tenant, 12 was refused.
     building.take(
         vec![
             transaction(6, "main", 0),
@@ -58,17 +58,22 @@ fn every_position_of_the_range_is_accounted_for_once() {
             transaction(11, "main", 3),
             transaction(12, "main", 4),
         ],
+        &[],
         seq(13),
     );
-    building.take(vec![transaction(13, "main", 5)], seq(16));
+    building.take(
+        vec![transaction(13, "main", 5)],
+        &[SeqRange::new(seq(15), seq(17))],
+        seq(16),
+    );
     let parcel = building.finish().unwrap();
     assert_eq!(seqs(&parcel), [6, 7, 11, 13]);
     assert_eq!(parcel.batch.range, SeqRange::new(seq(3), seq(15)));
     let expected = ParcelCounts {
         filtered: 1,
         quarantined: 1,
-        damaged: 4,
-        expired: 3,
+        damaged: 3,
+        expired: 4,
     };
     assert_eq!(parcel.counts, expected);
     assert_eq!(parcel.batch.range.count(), 4 + 1 + 1 + 4 + 3);
@@ -85,7 +90,7 @@ fn a_batch_ends_at_its_record_count_its_bytes_and_its_lane() {
     };
 
     let mut by_count = Builder::new(cut(1, 9, 4), seq(1), &filter, &none);
-    by_count.take(page(), seq(10));
+    by_count.take(page(), &[], seq(10));
     assert_eq!(by_count.wants(), None);
     assert_eq!(by_count.finish().unwrap().batch.range.last, seq(4));
 
@@ -95,11 +100,11 @@ fn a_batch_ends_at_its_record_count_its_bytes_and_its_lane() {
         ..cut(1, 9, 100)
     };
     let mut by_bytes = Builder::new(small, seq(1), &filter, &none);
-    by_bytes.take(page(), seq(10));
+    by_bytes.take(page(), &[], seq(10));
     assert_eq!(seqs(&by_bytes.finish().unwrap()), [1, 2]);
 
     let mut by_lane = Builder::new(cut(1, 3, 100), seq(1), &filter, &none);
-    by_lane.take(page(), seq(10));
+    by_lane.take(page(), &[], seq(10));
     assert_eq!(by_lane.finish().unwrap().batch.range.last, seq(3));
 }
 
@@ -114,6 +119,7 @@ fn one_record_over_the_byte_limit_is_sent_alone() {
     let mut building = Builder::new(tiny, seq(1), &filter, &none);
     building.take(
         vec![transaction(1, "main", 0), transaction(2, "main", 1)],
+        &[],
         seq(3),
     );
     assert_eq!(seqs(&building.finish().unwrap()), [1]);
@@ -124,7 +130,7 @@ fn a_page_without_progress_ends_the_cut() {
     let filter = DeliveryFilter::default();
     let none = BTreeSet::new();
     let mut building = Builder::new(cut(5, 9, 100), seq(1), &filter, &none);
-    building.take(Vec::new(), seq(5));
+    building.take(Vec::new(), &[], seq(5));
     assert_eq!(building.wants(), None);
     assert!(building.finish().is_none());
 }

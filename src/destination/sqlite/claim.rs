@@ -1,0 +1,198 @@
+//! Which store writes a source: `wfm_source`, one claim at a time.
+//!
+//! A store claims by itself where nobody has, or where its own box has by a store that it
+//! replaces. A store whose claim is over never takes the source back by itself: of a cloned disk
+//! the older twin is held, instead of both taking turns.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::super::{SendError, Writer};
+use super::error::{held, sql};
+use crate::domain::ids::SourceName;
+use crate::domain::timestamp::WallTime;
+
+/// A claim that is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) claim_no: i64,
+    /// The roster as the box knows it was not sent under this claim yet.
+    pub(super) roster_pending: bool,
+}
+
+struct Held {
+    claim_no: i64,
+    box_id: String,
+    store_id: String,
+    roster_pending: bool,
+}
+
+/// Our claim of the source, taken now where nothing speaks against it.
+pub(super) fn hold_or_take(
+    txn: &Transaction<'_>,
+    writer: &Writer,
+    source: &SourceName,
+    now: WallTime,
+) -> Result<Claim, SendError> {
+    let Some(held) = current(txn, source).map_err(sql)? else {
+        return take(txn, writer, source, now);
+    };
+    let same_box = held.box_id == writer.box_id.as_str();
+    if same_box && held.store_id == writer.store_id.to_string() {
+        return Ok(Claim {
+            claim_no: held.claim_no,
+            roster_pending: held.roster_pending,
+        });
+    }
+    if same_box && !had_claim(txn, writer, source).map_err(sql)? {
+        return take(txn, writer, source, now);
+    }
+    Err(claimed_by(&held, writer, source))
+}
+
+/// The next `claim_no` for the source, whoever has it; the former claim's open roster versions
+/// end with it.
+pub(super) fn take(
+    txn: &Transaction<'_>,
+    writer: &Writer,
+    source: &SourceName,
+    now: WallTime,
+) -> Result<Claim, SendError> {
+    let take = || -> rusqlite::Result<i64> {
+        let claim_no: i64 = txn.query_row(
+            "INSERT INTO wfm_source_claim (claim_no, source, box_id, store_id, claimed_at)
+             SELECT COALESCE(MAX(claim_no), 0) + 1, ?1, ?2, ?3, ?4 FROM wfm_source_claim
+             RETURNING claim_no",
+            params![
+                source.as_str(),
+                writer.box_id.as_str(),
+                writer.store_id.to_string(),
+                now.ms()
+            ],
+            |row| row.get(0),
+        )?;
+        let applied_no: i64 = txn.query_row(
+            "INSERT INTO wfm_source (source, claim_no, box_id, store_id, claimed_at,
+               confirmed_at, last_applied_no, roster_pending)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1, 1)
+             ON CONFLICT (source) DO UPDATE SET claim_no = excluded.claim_no,
+               box_id = excluded.box_id, store_id = excluded.store_id,
+               claimed_at = excluded.claimed_at, confirmed_at = excluded.confirmed_at,
+               last_applied_no = last_applied_no + 1, roster_pending = 1
+             RETURNING last_applied_no",
+            params![
+                source.as_str(),
+                claim_no,
+                writer.box_id.as_str(),
+                writer.store_id.to_string(),
+                now.ms()
+            ],
+            |row| row.get(0),
+        )?;
+        for table in ["wfm_agent", "wfm_queue"] {
+            // A version that began after this box's clock ends where it began.
+            let sql = format!(
+                "UPDATE {table} SET valid_to = MAX(valid_from, ?2), applied_no = ?3
+                 WHERE source = ?1 AND valid_to IS NULL"
+            );
+            txn.execute(&sql, params![source.as_str(), now.ms(), applied_no])?;
+        }
+        Ok(claim_no)
+    };
+    Ok(Claim {
+        claim_no: take().map_err(sql)?,
+        roster_pending: true,
+    })
+}
+
+/// The next `applied_no` of the source, as long as the claim is ours.
+pub(super) fn next_applied_no(
+    txn: &Transaction<'_>,
+    writer: &Writer,
+    source: &SourceName,
+    claim_no: i64,
+    now: WallTime,
+) -> Result<i64, SendError> {
+    let next = || {
+        txn.prepare_cached(
+            "UPDATE wfm_source SET last_applied_no = last_applied_no + 1, confirmed_at = ?3
+             WHERE source = ?1 AND claim_no = ?2 RETURNING last_applied_no",
+        )?
+        .query_row(params![source.as_str(), claim_no, now.ms()], |row| {
+            row.get(0)
+        })
+        .optional()
+    };
+    if let Some(applied_no) = next().map_err(sql)? {
+        return Ok(applied_no);
+    }
+    match current(txn, source).map_err(sql)? {
+        Some(held) => Err(claimed_by(&held, writer, source)),
+        None => Err(held(
+            format!("the claim of source {source} has vanished from wfm_source"),
+            "see who deletes rows there; the claim is taken anew with the next attempt",
+        )),
+    }
+}
+
+/// The roster was sent under the claim.
+pub(super) fn roster_sent(txn: &Transaction<'_>, source: &SourceName) -> Result<(), SendError> {
+    txn.execute(
+        "UPDATE wfm_source SET roster_pending = 0 WHERE source = ?",
+        [source.as_str()],
+    )
+    .map(drop)
+    .map_err(sql)
+}
+
+fn current(txn: &Transaction<'_>, source: &SourceName) -> rusqlite::Result<Option<Held>> {
+    txn.prepare_cached(
+        "SELECT claim_no, box_id, store_id, roster_pending FROM wfm_source WHERE source = ?",
+    )?
+    .query_row([source.as_str()], |row| {
+        Ok(Held {
+            claim_no: row.get(0)?,
+            box_id: row.get(1)?,
+            store_id: row.get(2)?,
+            roster_pending: row.get(3)?,
+        })
+    })
+    .optional()
+}
+
+fn had_claim(
+    txn: &Transaction<'_>,
+    writer: &Writer,
+    source: &SourceName,
+) -> rusqlite::Result<bool> {
+    txn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM wfm_source_claim
+           WHERE source = ? AND box_id = ? AND store_id = ?)",
+        params![
+            source.as_str(),
+            writer.box_id.as_str(),
+            writer.store_id.to_string()
+        ],
+        |row| row.get(0),
+    )
+}
+
+fn claimed_by(other: &Held, writer: &Writer, source: &SourceName) -> SendError {
+    let who = if other.box_id == writer.box_id.as_str() {
+        format!(
+            "store {} of a box with the same id \"{}\"",
+            other.store_id, other.box_id
+        )
+    } else {
+        format!("box \"{}\"", other.box_id)
+    };
+    held(
+        format!(
+            "source {source} is claimed by {who} (claim {})",
+            other.claim_no
+        ),
+        format!(
+            "if this box shall write it, run `thrio-edge claim --source {source} \
+             --destination NAME` here, and stop the other"
+        ),
+    )
+}

@@ -1,0 +1,203 @@
+//! One open file, and what was learnt about it.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, Transaction};
+
+use super::super::rows::LastSeen;
+use super::super::{SendError, Writer};
+use super::claim::{self, Claim};
+use super::error::{at_path, held, unreachable};
+use super::{SqliteOptions, schema};
+use crate::domain::ids::{AgentId, SourceName};
+use crate::domain::timestamp::WallTime;
+
+/// Every statement of this module, with room to spare.
+const STATEMENTS: usize = 64;
+
+/// What each row of a source in one transaction carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) claim_no: i64,
+    pub(super) applied_no: i64,
+}
+
+/// The stamps of one transaction, by source.
+pub(super) type Stamps = HashMap<SourceName, Stamp>;
+
+/// The hour in which each agent was last seen, as far as this connection has written it.
+#[derive(Debug, Default)]
+pub(super) struct SeenHours(HashMap<(SourceName, AgentId), WallTime>);
+
+impl SeenHours {
+    pub(super) fn is_newer(&self, row: &LastSeen<'_>) -> bool {
+        let key = (row.source.clone(), row.agent.clone());
+        self.0.get(&key).is_none_or(|known| *known < row.hour)
+    }
+
+    pub(super) fn note(&mut self, row: &LastSeen<'_>) {
+        let key = (row.source.clone(), row.agent.clone());
+        self.0.insert(key, row.hour);
+    }
+}
+
+pub(super) struct Session {
+    connection: Option<Connection>,
+    seen: SeenHours,
+    writer: Writer,
+    /// Claims that this connection holds; a lost one is noticed by the next stamp.
+    claims: HashMap<SourceName, i64>,
+    /// Taken in the transaction that runs; known only once it is committed.
+    fresh: HashMap<SourceName, i64>,
+    file: (u64, u64),
+}
+
+impl Session {
+    pub(super) fn open(
+        options: &SqliteOptions,
+        writer: &Writer,
+        now: WallTime,
+    ) -> Result<Self, SendError> {
+        let path = &options.path;
+        check_folder(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(options.busy_timeout)?;
+            connection.set_prepared_statement_cache_capacity(STATEMENTS);
+            Ok(connection)
+        };
+        let mut connection = open().map_err(at_path(path))?;
+        schema::prepare(&mut connection, options, now)?;
+        Ok(Self {
+            file: identity(path)?,
+            connection: Some(connection),
+            writer: writer.clone(),
+            seen: SeenHours::default(),
+            claims: HashMap::new(),
+            fresh: HashMap::new(),
+        })
+    }
+
+    pub(super) fn seen(&mut self) -> &mut SeenHours {
+        &mut self.seen
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// A file that was deleted or replaced under us would take every write and keep none.
+    pub(super) fn check_file(&self, path: &Path) -> Result<(), SendError> {
+        if identity(path)? == self.file {
+            Ok(())
+        } else {
+            let path = path.display();
+            Err(unreachable(format!(
+                "{path} was replaced while it was open"
+            )))
+        }
+    }
+
+    pub(super) fn take_connection(&mut self) -> Connection {
+        self.fresh.clear();
+        self.connection
+            .take()
+            .expect("a session that is not in a transaction has its connection")
+    }
+
+    pub(super) fn give_back(&mut self, connection: Connection, committed: bool) {
+        if committed {
+            self.claims.extend(self.fresh.drain());
+        } else {
+            // Neither was written.
+            self.fresh.clear();
+            self.seen = SeenHours::default();
+        }
+        self.connection = Some(connection);
+    }
+
+    pub(super) fn forget_claim(&mut self, source: &SourceName) {
+        self.claims.remove(source);
+    }
+
+    /// Our claim of the source, taken where that is allowed.
+    pub(super) fn claim(
+        &mut self,
+        txn: &Transaction<'_>,
+        source: &SourceName,
+        now: WallTime,
+    ) -> Result<Claim, SendError> {
+        let claim = claim::hold_or_take(txn, &self.writer, source, now)?;
+        self.fresh.insert(source.clone(), claim.claim_no);
+        Ok(claim)
+    }
+
+    /// The claim and the next `applied_no` of each source.
+    pub(super) fn stamps<'a>(
+        &mut self,
+        txn: &Transaction<'_>,
+        sources: impl IntoIterator<Item = &'a SourceName>,
+        now: WallTime,
+    ) -> Result<Stamps, SendError> {
+        let mut stamps = Stamps::new();
+        for source in sources {
+            if stamps.contains_key(source) {
+                continue;
+            }
+            let claim_no = match self.claims.get(source).or(self.fresh.get(source)) {
+                Some(claim_no) => *claim_no,
+                None => self.claim(txn, source, now)?.claim_no,
+            };
+            let applied_no = claim::next_applied_no(txn, &self.writer, source, claim_no, now)?;
+            let stamp = Stamp {
+                claim_no,
+                applied_no,
+            };
+            stamps.insert(source.clone(), stamp);
+        }
+        Ok(stamps)
+    }
+}
+
+/// Whether the file could be opened and read; makes nothing.
+pub(super) fn probe(options: &SqliteOptions) -> Result<(), SendError> {
+    let path = &options.path;
+    check_folder(path)?;
+    if !path.exists() {
+        return Ok(());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let read = || -> rusqlite::Result<i64> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(options.busy_timeout)?;
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
+    };
+    read().map(drop).map_err(at_path(path))
+}
+
+fn check_folder(path: &Path) -> Result<(), SendError> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(held(
+        format!("the folder {folder} of the database is not there"),
+        "make it, and let the program's user write there",
+    ))
+}
+
+fn identity(path: &Path) -> Result<(u64, u64), SendError> {
+    match std::fs::metadata(path) {
+        Ok(data) => Ok((data.dev(), data.ino())),
+        Err(error) => Err(unreachable(format!("{}: {error}", path.display()))),
+    }
+}

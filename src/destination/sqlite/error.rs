@@ -1,0 +1,91 @@
+//! What SQLite's errors mean for the delivery.
+
+use std::path::Path;
+
+use rusqlite::{Error, ErrorCode};
+
+use super::super::SendError;
+
+/// An error of this file, as the delivery loop understands it.
+pub(super) fn at_path(path: &Path) -> impl Fn(Error) -> SendError + '_ {
+    move |error| send_error(&path.display().to_string(), &error)
+}
+
+/// An error of a statement inside an open file; the loop already knows which.
+#[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
+pub(super) fn sql(error: Error) -> SendError {
+    send_error("sqlite", &error)
+}
+
+/// The loop opens again after this.
+pub(super) fn not_open() -> SendError {
+    unreachable("the database is not open")
+}
+
+pub(super) fn unreachable(message: impl Into<String>) -> SendError {
+    SendError::Retry {
+        message: message.into(),
+        retry_after: None,
+        unreachable: true,
+    }
+}
+
+pub(super) fn held(reason: impl Into<String>, remedy: impl Into<String>) -> SendError {
+    SendError::Held {
+        reason: reason.into(),
+        remedy: remedy.into(),
+    }
+}
+
+fn send_error(place: &str, error: &Error) -> SendError {
+    let message = format!("{place}: {error}");
+    let Error::SqliteFailure(cause, _) = error else {
+        return other(error, message);
+    };
+    match cause.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => SendError::Retry {
+            message: format!("{message} (another program is writing it)"),
+            retry_after: None,
+            unreachable: false,
+        },
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => refused(message),
+        ErrorCode::TooBig => SendError::TooLarge { message },
+        ErrorCode::DiskFull => held(message, "make room on its disk"),
+        ErrorCode::ReadOnly
+        | ErrorCode::PermissionDenied
+        | ErrorCode::AuthorizationForStatementDenied => held(
+            message,
+            "let the program's user write the file and its folder",
+        ),
+        ErrorCode::CannotOpen => held(
+            message,
+            "make its folder, and let the program's user write there",
+        ),
+        ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => held(
+            message,
+            "it is damaged or no SQLite file: move it away, or restore it, and replay",
+        ),
+        ErrorCode::Unknown | ErrorCode::SchemaChanged => held(
+            message,
+            "its tables are not those of docs/tables.md: restore them, or use another file",
+        ),
+        _ => unreachable(message),
+    }
+}
+
+fn other(error: &Error, message: String) -> SendError {
+    match error {
+        Error::ToSqlConversionFailure(_)
+        | Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::InvalidColumnType(..) => refused(message),
+        _ => unreachable(message),
+    }
+}
+
+fn refused(message: String) -> SendError {
+    SendError::Refused {
+        message,
+        records: Vec::new(),
+    }
+}
