@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use redb::WriteTransaction;
 
-use super::codec::{self, BLOCK_RECORDS_MAX, SlotRef};
+use super::codec::{self, BLOCK_RECORDS_MAX, Reader, SlotRef};
 use super::engine::Engine;
 use super::fold::{self, Folded};
 use super::journal;
 use super::live::{HOURS_REMEMBERED_MAX, Live};
 use super::open::{KEY_POSITION, write_checkpoint};
 use super::rows::{self, AgentRow};
-use super::tables::{CURSORS, DICTIONARY, JOURNAL, META, body, feed_key};
+use super::tables::{CURSORS, DICTIONARY, JOURNAL, META, WriteTable, body, feed_key};
 use super::verify::ASIDE;
 use super::{Commit, PlantedBug, StoreError};
 use crate::domain::health::FeedState;
@@ -35,6 +35,8 @@ impl Engine {
         now: Now,
     ) -> Result<Option<SeqRange>, StoreError> {
         let mut live = self.lock_live();
+        // It may find another position than was known, so that no seq is computed before it.
+        self.ensure_open(&mut live, now)?;
         let first = live.position.last.next();
         let range = (!commit.records.is_empty()).then(|| {
             let last = live.position.last.plus(commit.records.len() as u64);
@@ -83,6 +85,39 @@ impl Engine {
             take_over(live, taken, now);
         }
         note_written(live, commit.feed_states);
+        Ok(())
+    }
+
+    /// Appends records that the store writes by itself (salvaged ones, losses): no feed counts
+    /// them. `also` is done in the same transaction.
+    pub(super) fn append_own(
+        &self,
+        live: &mut Live,
+        records: &[Record],
+        now: Now,
+        also: impl FnOnce(&WriteTransaction, &mut Live) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.ensure_open(live, now)?;
+        let first = live.position.last.next();
+        let written = self.write(live, now, |txn, live| {
+            also(txn, live)?;
+            put_blocks(txn, live, records, now.wall)?;
+            let folded = fold::fold(txn, live, first, records.iter())?;
+            let mut by_feed: HashMap<(&SourceName, Feed), i64> = HashMap::new();
+            for record in records {
+                *by_feed.entry((record.source(), record.feed())).or_default() -= 1;
+            }
+            let mut meta = META.write(txn)?;
+            for ((source, feed), by) in by_feed {
+                let grown = add_aside(&mut meta, source, feed, by)?;
+                live.position.grow(grown);
+            }
+            drop(meta);
+            finish(txn, live, folded, &Commit::default(), now)
+        })?;
+        if let Some(taken) = written {
+            take_over(live, taken, now);
+        }
         Ok(())
     }
 
@@ -189,6 +224,24 @@ fn put_run<'a>(
     put_run(right, put)
 }
 
+/// Moves a feed's count of what it counted and this journal does not hold.
+fn add_aside(
+    meta: &mut WriteTable<'_>,
+    source: &SourceName,
+    feed: Feed,
+    by: i64,
+) -> Result<i64, StoreError> {
+    let key = feed_key(ASIDE, source.as_str(), feed);
+    let known = meta.get(&key)?.map(|value| Reader::new(&value).signed());
+    let known = known
+        .transpose()
+        .map_err(|error| META.damaged(&key, error))?;
+    meta.put(
+        &key,
+        body(|w| w.signed(known.unwrap_or(0).wrapping_add(by))),
+    )
+}
+
 /// Everything of a commit beside its records: feed states, what rides, the checkpoint when it is
 /// due, the dictionary's new numbers, the position.
 pub(super) fn finish(
@@ -232,9 +285,8 @@ pub(super) fn finish(
             .feeds_known
             .contains(&(state.source.clone(), state.feed))
         {
-            let aside = counted_elsewhere(state, records);
-            let key = feed_key(ASIDE, state.source.as_str(), state.feed);
-            grown += meta.put(&key, body(|w| w.signed(aside)))?;
+            let elsewhere = counted_elsewhere(state, records);
+            grown += add_aside(&mut meta, &state.source, state.feed, elsewhere)?;
         }
         let key = feed_key("feed", state.source.as_str(), state.feed);
         let json = serde_json::to_vec(state).expect("a feed state is plain data");

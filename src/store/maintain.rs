@@ -26,7 +26,9 @@ impl Engine {
         if waited.is_some_and(|waited| waited >= RIDE_MAX) {
             self.write_riding(&mut live, now)?;
         }
+        let damaged = self.set_aside_blocks(&mut live, now)?;
         Ok(Maintained {
+            damaged,
             replaced: std::mem::take(&mut *lock(&self.replaced)),
         })
     }

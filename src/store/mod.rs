@@ -14,12 +14,14 @@
 mod append;
 mod cache;
 mod codec;
+mod damage;
 mod dictionary;
 mod engine;
 mod error;
 mod fold;
 mod journal;
 mod live;
+mod loss;
 mod maintain;
 mod open;
 mod overlay;
@@ -27,11 +29,13 @@ mod place;
 mod quarantine;
 mod read;
 mod rows;
+mod salvage;
 mod simulated_disk;
 mod tables;
 mod types;
 mod verify;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use error::StoreError;
@@ -39,7 +43,7 @@ pub use open::FORMAT;
 pub use simulated_disk::SimulatedDisk;
 pub use types::{
     Commit, Maintained, OpenOrigin, Opened, Page, PlantedBug, Quarantined, ReadLimit, Replaced,
-    StoreOptions, StoredRoster, WhenFull,
+    Salvaged, StoreOptions, StoredRoster, WhenFull,
 };
 pub use verify::Verified;
 
@@ -172,6 +176,22 @@ impl Store {
         now: Now,
     ) -> Result<(), StoreError> {
         self.engine.quarantine_remove(destination, seqs, now)
+    }
+}
+
+/// After damage.
+impl Store {
+    /// Brings the intact blocks of a file that was set aside into this store, but for what every
+    /// configured destination has by the given cursors. It commits in small steps, so that a
+    /// thread in the background may run it while the feeds go on.
+    pub fn salvage(
+        &self,
+        aside: &Path,
+        cursors: &[(DestinationName, DeliveryProgress)],
+        configured: &[DestinationName],
+        now: Now,
+    ) -> Result<Salvaged, StoreError> {
+        self.engine.salvage(aside, cursors, configured, now)
     }
 }
 

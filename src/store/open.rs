@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 
+use super::DeliveryProgress;
 use super::codec::{self, Interner, Reader, Slot, Writer};
 use super::dictionary::Dictionary;
 use super::engine::{Engine, guarded};
 use super::fold;
 use super::journal;
-use super::live::{Live, Position, Riding};
+use super::live::{Cursor, Live, Position, Riding};
 use super::place::Place;
 use super::rows::{self, AgentRow};
 use super::tables::{AGENT_STATES, CURSORS, DICTIONARY, JOURNAL, META, ReadTable, SEALED, body};
@@ -164,12 +165,11 @@ fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
         checkpoint_at: now.mono,
         feeds_known: HashSet::new(),
         feed_states: load_feed_states(&meta)?,
-        cursors: HashMap::new(),
+        cursors: load_cursors(&CURSORS.read(txn)?)?,
         riding: Riding::default(),
         hours: HashSet::new(),
     };
     live.feeds_known = live.feed_states.keys().cloned().collect();
-    load_cursors(&CURSORS.read(txn)?, &mut live)?;
     check_position(txn, &live)?;
     replay(txn, &mut live)?;
     Ok(live)
@@ -188,16 +188,29 @@ fn load_feed_states(
     Ok(states)
 }
 
-fn load_cursors(table: &ReadTable, live: &mut Live) -> Result<(), StoreError> {
+fn load_cursors(table: &ReadTable) -> Result<HashMap<DestinationName, Cursor>, StoreError> {
+    let mut cursors = HashMap::new();
     table.scan_prefix(&[], |key, value| {
         let name = std::str::from_utf8(key)
             .ok()
             .and_then(|text| DestinationName::new(text).ok())
             .ok_or_else(|| CURSORS.damaged(key, "it is no destination"))?;
         let cursor = rows::read_cursor(value).map_err(|error| CURSORS.damaged(key, error))?;
-        live.cursors.insert(name, cursor);
+        cursors.insert(name, cursor);
         Ok(())
-    })
+    })?;
+    Ok(cursors)
+}
+
+/// What the destinations of a store had acknowledged.
+pub(super) fn read_cursors(
+    txn: &ReadTransaction,
+) -> Result<Vec<(DestinationName, DeliveryProgress)>, StoreError> {
+    let cursors = load_cursors(&CURSORS.read(txn)?)?;
+    let cursors = cursors.into_iter();
+    Ok(cursors
+        .map(|(name, cursor)| (name, cursor.progress))
+        .collect())
 }
 
 /// The journal's last block must end where the position says, unless its header is damaged: then

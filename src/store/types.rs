@@ -150,6 +150,19 @@ pub struct Replaced {
 pub struct Maintained {
     /// Stores that were damaged and replaced since the last call.
     pub replaced: Vec<Replaced>,
+    /// Ranges whose block was damaged and was set aside by this call.
+    pub damaged: Vec<SeqRange>,
+}
+
+/// What [`super::Store::salvage`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Salvaged {
+    /// Records that were journaled again, under new seqs.
+    pub records: u64,
+    /// Records of which the new store holds a later word already.
+    pub superseded: u64,
+    /// Seqs between the intact blocks that none of them holds.
+    pub lost: u64,
 }
 
 /// Mistakes that the simulation must be able to find.

@@ -1,5 +1,6 @@
 //! The store as its callers see it: real redb files, and the same code on a simulated disk.
 
 mod core;
+mod damage;
 mod power;
 mod support;
