@@ -201,14 +201,35 @@ impl Snapshot {
         });
     }
 
-    /// The rows, in the order of the answer.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = AgentState<'_>> {
-        self.rows.iter().map(|row| AgentState {
+    /// Puts another row in the place of one that was pushed (an earlier copy of the same agent).
+    ///
+    /// # Panics
+    /// Where no row has this index.
+    pub fn replace(&mut self, index: usize, row: AgentState<'_>) {
+        self.push(row);
+        self.rows.swap_remove(index);
+    }
+
+    /// The row with this index, in the order of the answer.
+    ///
+    /// # Panics
+    /// Where no row has this index.
+    pub fn row(&self, index: usize) -> AgentState<'_> {
+        self.view(&self.rows[index])
+    }
+
+    fn view(&self, row: &SnapshotRow) -> AgentState<'_> {
+        AgentState {
             agent: &self.text[row.agent_start as usize..row.state_start as usize],
             state: &self.text[row.state_start as usize..row.end as usize],
             by_username: row.by_username,
             since: row.since,
-        })
+        }
+    }
+
+    /// The rows, in the order of the answer.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = AgentState<'_>> {
+        self.rows.iter().map(|row| self.view(row))
     }
 
     /// How many rows were taken.
@@ -365,6 +386,12 @@ mod tests {
             snapshot.push(row);
         }
         assert_eq!(snapshot.rows().collect::<Vec<_>>(), rows);
+        let later = AgentState {
+            state: "Busy",
+            ..rows[0]
+        };
+        snapshot.replace(0, later);
+        assert_eq!(snapshot.rows().collect::<Vec<_>>(), [later, rows[1]]);
         snapshot.clear();
         assert!(snapshot.is_empty());
     }

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod error;
 pub mod options;
+pub mod wire;
 
 pub use api::ApiOptions;
 pub use error::ThrioError;

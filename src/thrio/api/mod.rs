@@ -5,7 +5,7 @@
 
 mod fields;
 mod template;
-mod time;
+pub(crate) mod time;
 
 pub use fields::{AgentFields, HistoricalFields, Names, QueueFields, RealtimeFields};
 pub use template::{PLACEHOLDERS, RequestTemplate, Values};
