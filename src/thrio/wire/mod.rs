@@ -7,11 +7,15 @@
 //! - Nothing is allocated per row of a realtime answer: texts are borrowed from the body, field
 //!   names are matched once and then recognised by their bytes.
 
+mod configuration;
+mod historical;
 mod names;
 mod realtime;
 mod rows;
 mod slots;
 
+pub use configuration::{AgentsParser, Page, QueuesParser};
+pub use historical::{HistoricalParser, ROWS_MAX};
 pub use realtime::RealtimeParser;
 pub use rows::{Shape, WireError};
 
