@@ -5,13 +5,21 @@
 //! `thrio-api.md` §5 grants to a fresh login.
 
 pub mod api;
+mod connection;
 pub mod error;
+mod http;
+mod mask;
 pub mod options;
+mod paging;
+mod session;
 pub mod wire;
 
 pub use api::ApiOptions;
+pub use connection::ThrioConnection;
 pub use error::ThrioError;
-pub use options::{ConnectionOptions, OptionProblem, PasswordProvider};
+pub use http::install_crypto_provider;
+pub use options::{AuthScheme, ConnectionOptions, OptionProblem, PasswordProvider, ProxyUrl};
+pub use session::{HOLD_MAX, HOLD_MIN, Held};
 
 use crate::domain::call::{
     ConfigurationAnswer, ConfigurationCall, HistoricalAnswer, HistoricalCall, RealtimeCall,
@@ -51,4 +59,26 @@ pub trait Source: Send {
         &mut self,
         call: ConfigurationCall,
     ) -> Result<Answered<ConfigurationAnswer>, ThrioError>;
+}
+
+/// A 2xx that is no answer: what came, in at most 80 printable characters, without secrets.
+fn not_thrio(
+    head: &http::Head,
+    body: &http::Body,
+    shown: &str,
+    why: &str,
+    secrets: &mask::Secrets,
+) -> error::Cause {
+    let text = secrets.excerpt(shown);
+    let why = secrets.excerpt(why);
+    let detail = match (body.received(), text.as_str()) {
+        (0, _) => "an empty body".to_owned(),
+        (_, "") => why,
+        (_, text) => format!("{why}: {text}"),
+    };
+    error::Cause::NotThrio {
+        status: head.status,
+        content_type: secrets.excerpt(&head.content_type),
+        detail,
+    }
 }
