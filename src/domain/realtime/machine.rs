@@ -438,7 +438,8 @@ fn decision(records: Vec<Record>, counts: FeedCounts, import_wanted: bool) -> De
     }
 }
 
-fn unknown_time() -> CallFailure {
+/// The failure of an answer that came at a time that nobody knows.
+pub(crate) fn unknown_time() -> CallFailure {
     CallFailure {
         kind: FailureKind::Unusable,
         message: "the box's clock is wrong and Thrio's answer has no Date header: set the clock, \

@@ -11,6 +11,7 @@ mod options;
 mod quarter;
 mod status;
 
+pub(super) use machine::unknown_time;
 pub use machine::{FEED_HOLD_RETRY, RETRY_AFTER_MAX, RealtimeMachine, Restored};
 pub use options::{MissingAgent, PERIOD_DEFAULT, PERIOD_MIN, RealtimeOptions, SnapshotKind};
 pub use status::{FeedPhase, PollingLoss, RealtimeStatus, Rejected, polling_loss};
