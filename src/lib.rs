@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod destination;
 pub mod domain;
+pub mod forwarder;
 pub mod lifecycle;
 pub mod simulator;
 pub mod stop;

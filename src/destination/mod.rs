@@ -22,6 +22,8 @@ pub struct Writer {
     pub store_id: StoreId,
     /// The sources that this destination receives.
     pub sources: Vec<SourceName>,
+    /// The sources that are claimed now from whatever box has them: a person said so.
+    pub take_over: Vec<SourceName>,
 }
 
 /// What a destination already holds of one store.

@@ -49,9 +49,26 @@ pub(super) fn hold_or_take(
     Err(claimed_by(&held, writer, source))
 }
 
+/// Takes the source over where it is not ours already: a person said so.
+pub(super) fn take_over(
+    txn: &Transaction<'_>,
+    writer: &Writer,
+    source: &SourceName,
+    now: WallTime,
+) -> Result<(), SendError> {
+    let held = current(txn, source).map_err(sql)?;
+    let ours = held.is_some_and(|held| {
+        held.box_id == writer.box_id.as_str() && held.store_id == writer.store_id.to_string()
+    });
+    if !ours {
+        take(txn, writer, source, now)?;
+    }
+    Ok(())
+}
+
 /// The next `claim_no` for the source, whoever has it; the former claim's open roster versions
 /// end with it.
-pub(super) fn take(
+fn take(
     txn: &Transaction<'_>,
     writer: &Writer,
     source: &SourceName,

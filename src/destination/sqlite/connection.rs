@@ -121,10 +121,6 @@ impl Session {
         self.connection = Some(connection);
     }
 
-    pub(super) fn forget_claim(&mut self, source: &SourceName) {
-        self.claims.remove(source);
-    }
-
     /// Our claim of the source, taken where that is allowed.
     pub(super) fn claim(
         &mut self,

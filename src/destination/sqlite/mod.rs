@@ -60,16 +60,6 @@ impl SqliteDestination {
         }
     }
 
-    /// Takes a source over, from whatever box has it (command `claim`).
-    pub fn claim(&mut self, writer: &Writer, source: &SourceName) -> Result<(), SendError> {
-        let now = self.clock.now().wall;
-        self.connect(writer)?;
-        self.in_transaction(|txn, session| {
-            session.forget_claim(source);
-            claim::take(txn, writer, source, now).map(drop)
-        })
-    }
-
     fn connect(&mut self, writer: &Writer) -> Result<(), SendError> {
         // The former connection is closed first: its locks must not stand in the new one's way.
         self.session = None;
@@ -107,6 +97,9 @@ impl Destination for SqliteDestination {
         self.connect(writer)?;
         self.in_transaction(|txn, session| {
             let mut roster_wanted = Vec::new();
+            for source in &writer.take_over {
+                claim::take_over(txn, writer, source, now)?;
+            }
             for source in &writer.sources {
                 if session.claim(txn, source, now)?.roster_pending {
                     roster_wanted.push(source.clone());

@@ -359,6 +359,21 @@ impl DeliveryMachine {
         self.calling = None;
     }
 
+    /// The step turned out to have nothing to send.
+    pub fn nothing_to_send(&mut self) {
+        match self.calling.take().map(|calling| calling.step) {
+            Some(Step::Current { .. }) => self.fresh = None,
+            Some(Step::Roster) => self.rosters -= 1,
+            Some(Step::Retry(_)) => drop(self.retries.pop_front()),
+            _ => {}
+        }
+    }
+
+    /// The step whose outcome is awaited.
+    pub fn calling(&self) -> Option<Step> {
+        self.calling.map(|calling| calling.step)
+    }
+
     /// The journal took a new `store_id`: what the destination holds of it must be read anew.
     pub fn reopen(&mut self) {
         self.connected = false;
@@ -370,9 +385,19 @@ impl DeliveryMachine {
         self.connected = false;
     }
 
-    /// Nothing is sent until the opposite is said.
-    pub fn set_paused(&mut self, paused: bool) {
-        self.options.paused = paused;
+    /// New settings, from the next step on.
+    pub fn set_options(&mut self, options: DeliveryOptions) {
+        self.filter = options.filter();
+        self.backoff = Backoff::new(options.backoff_min, options.backoff_max);
+        self.size = self.size.min(options.batch_records).max(1);
+        self.options = options;
+        // A new source must be claimed, and new settings may be what a hold waits for.
+        self.retry_now();
+    }
+
+    /// Ends a replay; what it sent stays sent.
+    pub fn stop_replay(&mut self) {
+        self.progress.replay = None;
     }
 
     /// Sends `from` and everything after it up to the journal's head once more.
