@@ -11,6 +11,7 @@ mod draws;
 mod faults;
 mod question;
 mod replay;
+mod reply;
 mod roster;
 mod server;
 mod session;

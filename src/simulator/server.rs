@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State as Shared};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use serde_json::json;
 use tokio::sync::watch;
@@ -19,6 +19,9 @@ use super::connection::{CuttableListener, Scissors};
 use super::faults::{Behaviour, FaultKind, Route, Switchboard};
 use super::question::Question;
 use super::replay::Replay;
+use super::reply::{
+    NOT_FOUND_PAGE, body_length, failure, html, json_body, problem, set, with_type,
+};
 use super::session::{Refused, Sessions};
 use super::speech::{List, LocationStyle, Speech};
 use super::{Centre, Fault, wire};
@@ -259,10 +262,6 @@ async fn call(
 /// About what the status line and headers of an answer need; a cut lies behind them.
 const HEADER_BYTES_ABOUT: u64 = 160;
 
-const NOT_FOUND_PAGE: &str = "<html><head><title>404 Not Found</title></head></html>";
-const LOGIN_PAGE: &str = "<!DOCTYPE html><html><head><title>Log in</title></head>\
-    <body><form><input name=\"username\"></form></body></html>";
-
 /// One call, as far as the answer depends on it.
 struct Asked {
     route: Route,
@@ -455,88 +454,4 @@ fn page_asked(asked: &Asked, bad_rows: bool) -> wire::PageAsked {
         rows: asked.question.number("rows").unwrap_or(PAGE_ROWS_DEFAULT),
         bad_rows,
     }
-}
-
-/// The answer that a fault gives instead of a good one, if it does.
-fn failure(fault: &FaultKind) -> Option<Response> {
-    Some(match fault {
-        FaultKind::Unauthorized => problem(StatusCode::UNAUTHORIZED, "invalid token"),
-        FaultKind::Forbidden => problem(StatusCode::FORBIDDEN, "missing authority WFM_READ"),
-        FaultKind::NotFoundHtml => html(StatusCode::NOT_FOUND, NOT_FOUND_PAGE),
-        FaultKind::LoginPage => html(StatusCode::OK, LOGIN_PAGE),
-        FaultKind::Status { status } => problem(status_of(*status), "as the fault says"),
-        FaultKind::Throttle {
-            status,
-            retry_after,
-        } => {
-            let mut response = problem(status_of(*status), "too many requests");
-            if let Some(value) = retry_after {
-                set(&mut response, header::RETRY_AFTER, value);
-            }
-            response
-        }
-        FaultKind::Empty => json_body(StatusCode::OK, String::new()),
-        FaultKind::Garbage => json_body(StatusCode::OK, "{\"rows\": [}\u{1}\u{2} ÿ".to_owned()),
-        FaultKind::Huge { bytes } => {
-            let mut body = String::from(r#"[{"agentId":""#);
-            body.extend(std::iter::repeat_n('x', *bytes));
-            body.push_str("\"}]");
-            json_body(StatusCode::OK, body)
-        }
-        FaultKind::Redirect { to } => {
-            let mut response = html(StatusCode::FOUND, "");
-            set(&mut response, header::LOCATION, to);
-            response
-        }
-        FaultKind::Cut
-        | FaultKind::BadRows
-        | FaultKind::Hang
-        | FaultKind::Slow { .. }
-        | FaultKind::Reset
-        | FaultKind::ClockOffset { .. }
-        | FaultKind::RepeatPages
-        | FaultKind::ListFull
-        | FaultKind::ListDelta
-        | FaultKind::Vanish { .. } => return None,
-    })
-}
-
-fn status_of(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-fn problem(status: StatusCode, message: &str) -> Response {
-    let body = json!({"code": status.as_u16(), "message": message});
-    json_body(status, body.to_string())
-}
-
-fn html(status: StatusCode, page: &str) -> Response {
-    with_type(
-        status,
-        "text/html; charset=utf-8",
-        page.to_owned().into_bytes(),
-    )
-}
-
-fn json_body(status: StatusCode, body: String) -> Response {
-    with_type(status, "application/json", body.into_bytes())
-}
-
-fn with_type(status: StatusCode, content_type: &str, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    set(&mut response, header::CONTENT_TYPE, content_type);
-    response
-}
-
-fn set(response: &mut Response, name: HeaderName, value: &str) {
-    // A fault may carry a value that no header can hold; it is then left out.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-}
-
-fn body_length(response: &Response) -> Option<u64> {
-    use axum::body::HttpBody as _;
-    response.body().size_hint().exact()
 }
