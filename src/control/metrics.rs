@@ -1,0 +1,293 @@
+//! The status as `OpenMetrics` text, made anew for each scrape from one picture, so that figures of
+//! one scrape fit each other. Names carry their unit; counters get `_total` from the encoder.
+
+use prometheus_client::encoding::text::encode as encode_text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::status::{DestinationStatus, FeedStatus, Severity, Status};
+
+/// What the answer must say of itself for scrapers to read it as `OpenMetrics`.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(String, String)>;
+
+/// The text of a scrape.
+pub fn encode(status: &Status) -> String {
+    let mut registry = Registry::with_prefix("thrio_edge");
+    register_box(&mut registry, status);
+    register_feeds(&mut registry, &status.feeds);
+    register_destinations(&mut registry, &status.destinations);
+    let mut text = String::new();
+    encode_text(&mut text, &registry).expect("writing to a string cannot fail");
+    text
+}
+
+fn register_box(registry: &mut Registry, status: &Status) {
+    let labels = |pairs: &[(&str, &str)]| labels(pairs);
+    let version = [(labels(&[("version", &status.version)]), 1)];
+    gauge(
+        registry,
+        "build_info",
+        "The running version, always 1",
+        version,
+    );
+    let one = |value: i64| [(Vec::new(), value)];
+    gauge(
+        registry,
+        "ready",
+        "1 where the store is open and every worker steps in time",
+        one(i64::from(status.ready)),
+    );
+    seconds(
+        registry,
+        "start_time",
+        "When the process started, Unix time",
+        one(status.started_at.s()),
+    );
+    let last = [(Vec::new(), status.store.last_seq)];
+    counter(
+        registry,
+        "records_journaled",
+        "Records journaled since the store began",
+        last,
+    );
+    bytes(
+        registry,
+        "store_allocated",
+        "Allocated bytes of the journal's file",
+        status
+            .store
+            .allocated_bytes
+            .map(|bytes| (Vec::new(), bytes)),
+    );
+    bytes(
+        registry,
+        "store_budget",
+        "Bytes that the journal may allocate",
+        [(Vec::new(), status.store.max_bytes)],
+    );
+    let count = |severity| {
+        status
+            .problems
+            .iter()
+            .filter(|p| p.severity == severity)
+            .count()
+    };
+    let problems = [Severity::Error, Severity::Warning].map(|severity| {
+        let number = i64::try_from(count(severity)).unwrap_or(i64::MAX);
+        (labels(&[("severity", severity.as_str())]), number)
+    });
+    gauge(
+        registry,
+        "problems",
+        "What a person should know or do",
+        problems,
+    );
+}
+
+fn register_feeds(registry: &mut Registry, feeds: &[FeedStatus]) {
+    let of = |feed: &FeedStatus| labels(&[("source", &feed.source), ("feed", &feed.feed)]);
+    let rows = feeds.iter().flat_map(|feed| {
+        let counts = &feed.counts;
+        [
+            ("changed", counts.rows_changed),
+            ("unchanged", counts.rows_unchanged),
+            ("rejected", counts.rows_rejected),
+        ]
+        .map(|(outcome, count)| {
+            let mut labels = of(feed);
+            labels.push(("outcome".to_owned(), outcome.to_owned()));
+            (labels, count)
+        })
+    });
+    counter(
+        registry,
+        "feed_rows",
+        "Rows of answers by what became of them",
+        rows,
+    );
+    let received = feeds
+        .iter()
+        .map(|feed| (of(feed), feed.counts.rows_received));
+    counter(
+        registry,
+        "feed_rows_received",
+        "Rows that answers held",
+        received,
+    );
+    let records = feeds.iter().map(|feed| (of(feed), feed.counts.records()));
+    counter(
+        registry,
+        "feed_records",
+        "Records journaled by the feed",
+        records,
+    );
+    let answers = feeds.iter().map(|feed| (of(feed), feed.counts.answers));
+    counter(
+        registry,
+        "feed_answers",
+        "Calls that brought a usable answer",
+        answers,
+    );
+    let failures = feeds.iter().map(|feed| (of(feed), feed.counts.failures));
+    counter(registry, "feed_failures", "Calls that did not", failures);
+    let lag = feeds.iter().map(|feed| (of(feed), signed(feed.lag_s)));
+    seconds(registry, "feed_lag", "How far the feed lies behind", lag);
+    let success = feeds
+        .iter()
+        .filter_map(|feed| Some((of(feed), feed.last_success_at?.s())));
+    seconds(
+        registry,
+        "feed_last_success_time",
+        "When the last usable answer came, Unix time",
+        success,
+    );
+    let held = feeds
+        .iter()
+        .map(|feed| (of(feed), i64::from(feed.held.is_some())));
+    gauge(
+        registry,
+        "feed_held",
+        "1 where the feed waits for a person",
+        held,
+    );
+    let stale = feeds
+        .iter()
+        .map(|feed| (of(feed), i64::from(feed.is_stale)));
+    gauge(registry, "feed_stale", "1 where the feed is blind", stale);
+}
+
+fn register_destinations(registry: &mut Registry, destinations: &[DestinationStatus]) {
+    let of = |d: &DestinationStatus| labels(&[("destination", &d.name), ("kind", &d.kind)]);
+    let backlog = destinations.iter().map(|d| (of(d), signed(d.backlog)));
+    gauge(
+        registry,
+        "destination_backlog_records",
+        "Journaled and not acknowledged",
+        backlog,
+    );
+    let age = destinations
+        .iter()
+        .map(|d| (of(d), signed(d.oldest_unsent_age_s.unwrap_or(0))));
+    seconds(
+        registry,
+        "destination_oldest_unsent_age",
+        "Age of the oldest unsent record",
+        age,
+    );
+    let held = destinations
+        .iter()
+        .map(|d| (of(d), i64::from(d.held.is_some())));
+    gauge(
+        registry,
+        "destination_held",
+        "1 where it waits for a person",
+        held,
+    );
+    let outcomes = destinations.iter().flat_map(|d| {
+        [
+            ("acknowledged", d.acknowledged),
+            ("skipped", d.skipped),
+            ("quarantined", d.quarantined),
+            ("expired", d.expired),
+            ("damaged", d.damaged),
+        ]
+        .map(|(outcome, count)| {
+            let mut labels = of(d);
+            labels.push(("outcome".to_owned(), outcome.to_owned()));
+            (labels, count)
+        })
+    });
+    counter(
+        registry,
+        "destination_records",
+        "Records by what became of them",
+        outcomes,
+    );
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(own).collect()
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn counter(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) {
+    let family = Family::<Labels, Counter>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).inc_by(value);
+    }
+    registry.register(name, help, family);
+}
+
+fn gauges(values: impl IntoIterator<Item = (Labels, i64)>) -> Family<Labels, Gauge> {
+    let family = Family::<Labels, Gauge>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).set(value);
+    }
+    family
+}
+
+fn gauge(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, i64)>,
+) {
+    registry.register(name, help, gauges(values));
+}
+
+fn seconds(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, i64)>,
+) {
+    registry.register_with_unit(name, help, Unit::Seconds, gauges(values));
+}
+
+fn bytes(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) {
+    let values = values
+        .into_iter()
+        .map(|(labels, value)| (labels, signed(value)));
+    registry.register_with_unit(name, help, Unit::Bytes, gauges(values));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::status::tests::example;
+    use super::*;
+
+    #[test]
+    fn a_scrape_names_units_and_labels() {
+        let text = encode(&example());
+        for line in [
+            "# TYPE thrio_edge_feed_rows counter",
+            "thrio_edge_feed_rows_total{source=\"main\",feed=\"realtime\",outcome=\"unchanged\"} 60",
+            "thrio_edge_feed_lag_seconds{source=\"main\",feed=\"realtime\"} 1",
+            "thrio_edge_destination_backlog_records{destination=\"wfm\",kind=\"sqlite\"} 12",
+            "thrio_edge_destination_held{destination=\"wfm\",kind=\"sqlite\"} 1",
+            "thrio_edge_records_journaled_total{} 42",
+            "thrio_edge_ready{} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

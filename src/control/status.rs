@@ -1,0 +1,320 @@
+//! The picture of the box: what `status`, the page, the metrics and `/api/v1/status` show.
+//!
+//! It is plain data that survives its way through JSON, so that the command and the page cannot
+//! say different things. Moments are RFC 3339 in UTC, spans whole seconds, sizes bytes. New fields
+//! may be added; none is renamed or given another meaning. It never holds a secret.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::health::FeedCounts;
+use crate::domain::timestamp::WallTime;
+
+/// Everything at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// The box.
+    pub box_id: String,
+    /// The journal's identity.
+    pub store_id: String,
+    /// The process.
+    pub pid: u32,
+    /// When the picture was taken.
+    #[serde(with = "super::rfc3339")]
+    pub at: WallTime,
+    /// When the process started.
+    #[serde(with = "super::rfc3339")]
+    pub started_at: WallTime,
+    /// Whether the store is open and every worker steps in time. A Thrio or a destination that is
+    /// down does not make the box unready.
+    pub ready: bool,
+    /// The configuration that runs.
+    pub configuration: ConfigurationStatus,
+    /// Each feed of each source.
+    pub feeds: Vec<FeedStatus>,
+    /// Each destination.
+    pub destinations: Vec<DestinationStatus>,
+    /// The journal.
+    pub store: StoreStatus,
+    /// Each worker thread.
+    pub workers: Vec<WorkerStatus>,
+    /// What a person should know or do, the worst first.
+    pub problems: Vec<Problem>,
+}
+
+/// The configuration that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConfigurationStatus {
+    /// The file; none for a daemon that was given its configuration (the demo).
+    pub file: Option<String>,
+    /// When it was taken over.
+    #[serde(with = "super::rfc3339::option")]
+    pub loaded_at: Option<WallTime>,
+    /// Why the last reload changed nothing, if it did not.
+    pub reload_error: Option<String>,
+}
+
+/// One feed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeedStatus {
+    /// The source.
+    pub source: String,
+    /// `realtime`, `historical` or `configuration`.
+    pub feed: String,
+    /// What it is doing.
+    pub phase: String,
+    /// Why it waits for a person, if it does.
+    pub held: Option<String>,
+    /// Seconds until it acts next.
+    pub next_in_s: Option<u64>,
+    /// When the last usable answer was received.
+    #[serde(with = "super::rfc3339::option")]
+    pub last_success_at: Option<WallTime>,
+    /// When the last complete poll, run or import was received.
+    #[serde(with = "super::rfc3339::option")]
+    pub last_complete_poll_at: Option<WallTime>,
+    /// When the last answer that changed something was received.
+    #[serde(with = "super::rfc3339::option")]
+    pub last_data_at: Option<WallTime>,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// Why the last call failed, if it did.
+    pub last_error: Option<String>,
+    /// The source's clock minus the box's.
+    pub clock_offset_ms: Option<i64>,
+    /// How far the feed lies behind what should be there.
+    pub lag_s: u64,
+    /// A realtime feed that has been blind for more than two periods.
+    pub is_stale: bool,
+    /// Counters since the store began.
+    pub counts: FeedCounts,
+    /// Rows received = changed + unchanged + rejected (domain rule 13).
+    pub balanced: bool,
+    /// What only this kind of feed has to say, by name.
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationStatus {
+    /// Its name.
+    pub name: String,
+    /// `sqlite`, `postgres` ...
+    pub kind: String,
+    /// `connecting`, `idle`, `sending`, `waiting`, `held` or `paused`.
+    pub phase: String,
+    /// Why it waits for a person, if it does.
+    pub held: Option<String>,
+    /// What that person can do.
+    pub remedy: Option<String>,
+    /// Seconds until it is tried again.
+    pub next_in_s: Option<u64>,
+    /// Journaled and not yet acknowledged.
+    pub backlog: u64,
+    /// What the oldest of them is about.
+    #[serde(with = "super::rfc3339::option")]
+    pub oldest_unsent_at: Option<WallTime>,
+    /// How old that is.
+    pub oldest_unsent_age_s: Option<u64>,
+    /// Taken by the destination.
+    pub acknowledged: u64,
+    /// Of the acknowledged: held back by `sources`, `feeds` or `facts_from`.
+    pub filtered: u64,
+    /// Journaled before the destination was there.
+    pub skipped: u64,
+    /// Refused for good and kept.
+    pub quarantined: u64,
+    /// Given up by the store before they could be sent.
+    pub expired: u64,
+    /// Unreadable in the journal.
+    pub damaged: u64,
+    /// Last seq = skipped + acknowledged + quarantined + expired + damaged + backlog (rule 13).
+    pub balanced: bool,
+    /// Records per batch at present.
+    pub batch_records: usize,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// Why the last call failed, if it did.
+    pub last_error: Option<String>,
+    /// Seconds since something was last taken.
+    pub last_success_s_ago: Option<u64>,
+}
+
+/// The journal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// The oldest seq that is kept.
+    pub first_seq: u64,
+    /// The last journaled seq.
+    pub last_seq: u64,
+    /// Allocated bytes on disk.
+    pub allocated_bytes: Option<u64>,
+    /// The budget.
+    pub max_bytes: u64,
+    /// The first start ever of this state directory.
+    #[serde(with = "super::rfc3339::option")]
+    pub installed_at: Option<WallTime>,
+    /// Why it is not writing, if it is not.
+    pub error: Option<String>,
+}
+
+/// One worker thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// The thread's name.
+    pub name: String,
+    /// Whether it steps in time.
+    pub in_time: bool,
+    /// What is late, where something is.
+    pub note: Option<String>,
+}
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Data was lost or a person is needed.
+    Error,
+    /// Something is not as it should be.
+    Warning,
+}
+
+impl Severity {
+    /// The word in texts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Something that a person should know or do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A stable word for scripts, also an alarm of the heartbeat: `destination_held` ...
+    pub code: String,
+    /// What it is about: `main/realtime`, a destination's name, `store`.
+    pub subject: String,
+    /// What is the matter.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// One line for the service manager and the log.
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let backlog: u64 = self
+            .destinations
+            .iter()
+            .map(|d| d.backlog)
+            .max()
+            .unwrap_or(0);
+        write!(
+            f,
+            "{}: {} feeds, {} destinations, {} records journaled, backlog {backlog}, {} problems",
+            if self.ready { "ready" } else { "not ready" },
+            self.feeds.len(),
+            self.destinations.len(),
+            self.store.last_seq,
+            self.problems.len(),
+        )
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A box with one feed and one held destination.
+    pub(in super::super) fn example() -> Status {
+        let at = WallTime::from_s(1_785_000_000);
+        Status {
+            version: "0.1.0".into(),
+            box_id: "front-desk".into(),
+            store_id: "0".repeat(32),
+            pid: 7,
+            at,
+            started_at: at,
+            ready: true,
+            configuration: ConfigurationStatus::default(),
+            feeds: vec![FeedStatus {
+                source: "main".into(),
+                feed: "realtime".into(),
+                phase: "running".into(),
+                held: None,
+                next_in_s: Some(3),
+                last_success_at: Some(at),
+                last_complete_poll_at: None,
+                last_data_at: None,
+                consecutive_failures: 0,
+                last_error: None,
+                clock_offset_ms: Some(-20),
+                lag_s: 1,
+                is_stale: false,
+                counts: FeedCounts {
+                    rows_received: 60,
+                    rows_unchanged: 60,
+                    ..FeedCounts::default()
+                },
+                balanced: true,
+                details: serde_json::Map::new(),
+            }],
+            destinations: vec![DestinationStatus {
+                name: "wfm".into(),
+                kind: "sqlite".into(),
+                phase: "held".into(),
+                held: Some("no <such> table".into()),
+                remedy: Some("create it".into()),
+                next_in_s: Some(60),
+                backlog: 12,
+                oldest_unsent_at: Some(at),
+                oldest_unsent_age_s: Some(0),
+                acknowledged: 30,
+                filtered: 0,
+                skipped: 0,
+                quarantined: 0,
+                expired: 0,
+                damaged: 0,
+                balanced: true,
+                batch_records: 100,
+                consecutive_failures: 1,
+                last_error: Some("no <such> table".into()),
+                last_success_s_ago: None,
+            }],
+            store: StoreStatus {
+                first_seq: 1,
+                last_seq: 42,
+                ..StoreStatus::default()
+            },
+            workers: Vec::new(),
+            problems: vec![Problem {
+                severity: Severity::Error,
+                code: "destination_held".into(),
+                subject: "wfm".into(),
+                message: "no <such> table".into(),
+                remedy: "create it".into(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_status_survives_its_way_through_json() {
+        let status = example();
+        let text = serde_json::to_string(&status).unwrap();
+        assert!(text.contains("\"at\":\"2026-07-25T17:20:00Z\""), "{text}");
+        assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status);
+    }
+
+    #[test]
+    fn the_one_line_names_readiness_and_backlog() {
+        assert_eq!(
+            example().to_string(),
+            "ready: 1 feeds, 1 destinations, 42 records journaled, backlog 12, 1 problems"
+        );
+    }
+}
