@@ -1,0 +1,476 @@
+//! The event queue: one box after another on one disk, a source that misbehaves, a clock that
+//! jumps, and power that fails, all from one seed.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use thrio_edge::collector::historical::HistoricalFeed;
+use thrio_edge::collector::realtime::RealtimeFeed;
+use thrio_edge::collector::{FeedWorker, SourceBoard};
+use thrio_edge::domain::call::{CallFailure, Do, HistoricalAnswer, Snapshot, Timing};
+use thrio_edge::domain::clock_offset::ClockOptions;
+use thrio_edge::domain::historical::HistoricalOptions;
+use thrio_edge::domain::ids::{BoxId, Feed, SourceName};
+use thrio_edge::domain::realtime::RealtimeOptions;
+use thrio_edge::domain::timestamp::{MonoTime, Now, WallTime};
+use thrio_edge::stop::{StopToken, Waker};
+use thrio_edge::store::{PlantedBug, SimulatedDisk, Store, StoreOptions};
+
+use crate::centre::{self, Trouble};
+use crate::ledger::Ledger;
+use crate::truth::Truth;
+
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
+/// 2026-01-05, a Monday.
+pub(crate) const START_MS: i64 = 1_767_571_200_000;
+pub(crate) const PERIOD_MS: i64 = 60_000;
+
+/// What one simulated run is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub seed: u64,
+    /// Days with trouble; a quiet time to heal follows.
+    pub days: i64,
+    /// How long nothing goes wrong at the end.
+    pub quiet_ms: i64,
+    /// A mistake that the run must find.
+    pub planted: Option<PlantedBug>,
+}
+
+impl Plan {
+    /// One week: five and a half days of trouble, then time to heal, a night included.
+    pub(crate) fn week(seed: u64) -> Self {
+        Self {
+            seed,
+            days: 5,
+            quiet_ms: 2 * DAY_MS,
+            planted: None,
+        }
+    }
+
+    pub(crate) fn end_ms(&self) -> i64 {
+        START_MS + self.days * DAY_MS + self.quiet_ms
+    }
+
+    fn trouble_until_ms(&self) -> i64 {
+        START_MS + self.days * DAY_MS
+    }
+}
+
+/// What happens at a moment.
+enum Event {
+    Boot,
+    /// A worker of this life steps.
+    Realtime(u64),
+    Historical(u64),
+    /// A call of this life comes back.
+    RealtimeAnswer(u64, Now, i64, Result<Snapshot, CallFailure>),
+    HistoricalAnswer(u64, Now, i64, Result<HistoricalAnswer, CallFailure>),
+    Maintain(u64),
+    /// The line turns bad, or good again.
+    TroubleBegins,
+    TroubleEnds,
+    /// Power fails somewhere in the next writes.
+    PowerWillFail,
+    /// The service is stopped in order and started again.
+    Restart,
+    /// Somebody, or a bad clock chip, sets the wall clock.
+    ClockJumps,
+    ClockIsSet,
+}
+
+/// One process from its start to its end.
+struct Life {
+    number: u64,
+    booted_ms: i64,
+    store: Store,
+    realtime: FeedWorker<RealtimeFeed>,
+    historical: FeedWorker<HistoricalFeed>,
+}
+
+pub(crate) struct World {
+    plan: Plan,
+    rng: Rng,
+    pub truth: Truth,
+    disk: SimulatedDisk,
+    now_ms: i64,
+    /// What the box's wall clock is ahead of the truth.
+    wall_error_ms: i64,
+    trouble: Option<Trouble>,
+    life: Option<Life>,
+    lives: u64,
+    events: BinaryHeap<Reverse<(i64, u64)>>,
+    pending: std::collections::HashMap<u64, Event>,
+    scheduled: u64,
+    pub ledger: Ledger,
+    source: SourceName,
+    pub tally: Tally,
+}
+
+/// What a run went through: a run in which nothing happened proves nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub polls: u64,
+    pub failed_calls: u64,
+    pub power_cuts: u64,
+    pub restarts: u64,
+    pub clock_jumps: u64,
+    pub store_errors: u64,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let mut rng = Rng::with_seed(plan.seed);
+        let truth = Truth::new(rng.u64(..), START_MS - 3 * DAY_MS, plan.end_ms());
+        let disk = SimulatedDisk::new(rng.u64(..));
+        let mut world = Self {
+            truth,
+            disk,
+            now_ms: START_MS,
+            wall_error_ms: 0,
+            trouble: None,
+            life: None,
+            lives: 0,
+            events: BinaryHeap::new(),
+            pending: std::collections::HashMap::new(),
+            scheduled: 0,
+            ledger: Ledger::default(),
+            source: SourceName::new("main").expect("a plain name"),
+            tally: Tally::default(),
+            plan,
+            rng,
+        };
+        world.at(START_MS, Event::Boot);
+        world.sprinkle(|| Event::TroubleBegins, 5 * HOUR_MS);
+        world.sprinkle(|| Event::PowerWillFail, 9 * HOUR_MS);
+        world.sprinkle(|| Event::Restart, 17 * HOUR_MS);
+        world.sprinkle(|| Event::ClockJumps, 13 * HOUR_MS);
+        world
+    }
+
+    /// Spreads an event over the days of trouble.
+    fn sprinkle(&mut self, make: fn() -> Event, mean_ms: i64) {
+        let mut at = START_MS;
+        loop {
+            at += self.rng.i64(1..2 * mean_ms);
+            if at >= self.plan.trouble_until_ms() {
+                return;
+            }
+            self.at(at, make());
+        }
+    }
+
+    fn at(&mut self, ms: i64, event: Event) {
+        self.scheduled += 1;
+        self.events.push(Reverse((ms, self.scheduled)));
+        self.pending.insert(self.scheduled, event);
+    }
+
+    /// Runs to the end and answers the store as the last life left it.
+    pub(crate) fn run(&mut self) -> Store {
+        let end = self.plan.end_ms();
+        while let Some(Reverse((ms, number))) = self.events.pop() {
+            if ms > end {
+                break;
+            }
+            self.now_ms = self.now_ms.max(ms);
+            let event = self.pending.remove(&number).expect("each event comes once");
+            self.happen(event);
+        }
+        let life = self.life.take().expect("the box runs in the quiet time");
+        life.store
+            .flush(self.now_of(life.booted_ms))
+            .expect("a quiet disk");
+        self.ledger.read_on(&life.store);
+        life.store
+    }
+
+    fn now_of(&self, booted_ms: i64) -> Now {
+        let since_boot = u64::try_from(self.now_ms - booted_ms).expect("time goes on");
+        Now {
+            wall: WallTime::from_ms(self.now_ms + self.wall_error_ms),
+            mono: MonoTime::new(Duration::from_millis(since_boot)),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Boot => self.boot(),
+            Event::Realtime(life) => self.step_realtime(life),
+            Event::Historical(life) => self.step_historical(life),
+            Event::RealtimeAnswer(life, sent, served_ms, outcome) => {
+                self.realtime_answer(life, sent, served_ms, &outcome);
+            }
+            Event::HistoricalAnswer(life, sent, served_ms, outcome) => {
+                self.historical_answer(life, sent, served_ms, &outcome);
+            }
+            Event::Maintain(life) => self.maintain(life),
+            Event::TroubleBegins => {
+                self.trouble = Some(Trouble::any(&mut self.rng));
+                // Mostly minutes, now and then a day and a half.
+                let lasts = match self.rng.u32(..10) {
+                    0 => self.rng.i64(HOUR_MS..36 * HOUR_MS),
+                    1..=4 => self.rng.i64(HOUR_MS / 6..2 * HOUR_MS),
+                    _ => self.rng.i64(10_000..HOUR_MS / 6),
+                };
+                let until = (self.now_ms + lasts).min(self.plan.trouble_until_ms());
+                self.at(until, Event::TroubleEnds);
+            }
+            Event::TroubleEnds => self.trouble = None,
+            Event::PowerWillFail => {
+                let writes = self.rng.u64(1..60);
+                self.disk.cut_power_after(writes);
+            }
+            Event::Restart => self.restart(),
+            Event::ClockJumps => {
+                self.tally.clock_jumps += 1;
+                self.wall_error_ms = match self.rng.u32(..4) {
+                    0 => -self.now_ms + self.rng.i64(0..DAY_MS),
+                    1 => self.rng.i64(-2 * HOUR_MS..2 * HOUR_MS),
+                    _ => self.rng.i64(-30_000..30_000),
+                };
+                let until = self.now_ms + self.rng.i64(60_000..6 * HOUR_MS);
+                self.at(until.min(self.plan.trouble_until_ms()), Event::ClockIsSet);
+            }
+            Event::ClockIsSet => self.wall_error_ms = 0,
+        }
+    }
+
+    fn boot(&mut self) {
+        let now = self.now_of(self.now_ms);
+        let options = StoreOptions::new("unused".into(), BoxId::new("box").expect("a plain id"));
+        let disk = self.disk.clone();
+        let opened = match self.plan.planted {
+            None => Store::open_simulated(disk, &options, now),
+            Some(bug) => Store::open_simulated_with_bug(disk, &options, now, bug),
+        };
+        let Ok(opened) = opened else {
+            // The armed power cut fell into the opening.
+            self.power_failed();
+            return;
+        };
+        let store = opened.store;
+        self.lives += 1;
+        self.ledger.reopened(&store);
+        let life = self.start_workers(store, now);
+        let number = life.number;
+        self.life = Some(life);
+        self.at(self.now_ms, Event::Realtime(number));
+        self.at(self.now_ms, Event::Historical(number));
+        self.at(self.now_ms + 5_000, Event::Maintain(number));
+    }
+
+    fn start_workers(&mut self, store: Store, now: Now) -> Life {
+        let source = self.source.clone();
+        let board = SourceBoard::new(source.clone(), &store, Box::new(|| {}));
+        let board = Arc::new(board.expect("a disk that was just read"));
+        let token = StopToken::new();
+        let realtime = RealtimeOptions {
+            period: Duration::from_secs(60),
+            ..RealtimeOptions::default()
+        };
+        let realtime = RealtimeFeed::new(source.clone(), realtime, &store, self.rng.u64(..));
+        let historical = HistoricalFeed::new(
+            source,
+            HistoricalOptions {
+                max_backfill: Duration::from_secs(2 * 86_400),
+                ..HistoricalOptions::default()
+            },
+            ClockOptions::default(),
+            &store,
+            now,
+            self.rng.u64(..),
+        );
+        let waker = || Waker::new(&token);
+        let (realtime, _) = FeedWorker::new(
+            realtime.expect("a disk that was just read"),
+            store.clone(),
+            board.clone(),
+            waker(),
+        );
+        let (historical, _) = FeedWorker::new(
+            historical.expect("a disk that was just read"),
+            store.clone(),
+            board,
+            waker(),
+        );
+        Life {
+            number: self.lives,
+            booted_ms: self.now_ms,
+            store,
+            realtime,
+            historical,
+        }
+    }
+
+    fn step_realtime(&mut self, number: u64) {
+        let Some((mut life, now)) = self.take_life(number) else {
+            return;
+        };
+        match life.realtime.begin(now) {
+            Ok(Do::WaitUntil(until)) => self.wait(until, now, Event::Realtime(number)),
+            Ok(Do::Call(_)) => {
+                let (takes, failure) = self.line();
+                let served = self.now_ms + takes / 2;
+                let outcome = match failure {
+                    Some(failure) => Err(failure),
+                    None => {
+                        let mut snapshot = Snapshot::default();
+                        centre::snapshot(&self.truth, served, &mut self.rng, &mut snapshot);
+                        Ok(snapshot)
+                    }
+                };
+                let answer = Event::RealtimeAnswer(number, now, served, outcome);
+                self.at(self.now_ms + takes, answer);
+            }
+            Err(_) => self.wait_a_second(Event::Realtime(number)),
+        }
+        self.put_back(life);
+    }
+
+    fn realtime_answer(
+        &mut self,
+        number: u64,
+        sent: Now,
+        served_ms: i64,
+        outcome: &Result<Snapshot, CallFailure>,
+    ) {
+        let Some((mut life, now)) = self.take_life(number) else {
+            return;
+        };
+        let timing = timing(sent, now, served_ms);
+        let done = life.realtime.complete(now, timing, outcome.as_ref());
+        self.tally.polls += u64::from(outcome.is_ok());
+        self.note(&life.store, done.is_ok());
+        if let (Ok(()), Ok(snapshot)) = (done, outcome) {
+            let state = life.store.feed_state(&self.source, Feed::Realtime);
+            self.ledger.polled(&state, snapshot, self.now_ms, served_ms);
+        }
+        self.at(self.now_ms, Event::Realtime(number));
+        self.put_back(life);
+    }
+
+    fn step_historical(&mut self, number: u64) {
+        let Some((mut life, now)) = self.take_life(number) else {
+            return;
+        };
+        match life.historical.begin(now) {
+            Ok(Do::WaitUntil(until)) => self.wait(until, now, Event::Historical(number)),
+            Ok(Do::Call(call)) => {
+                let (takes, failure) = self.line();
+                let served = self.now_ms + takes / 2;
+                let outcome = match failure {
+                    Some(failure) => Err(failure),
+                    None => Ok(centre::volume(&self.truth, &call, served)),
+                };
+                let answer = Event::HistoricalAnswer(number, now, served, outcome);
+                self.at(self.now_ms + takes, answer);
+            }
+            Err(_) => self.wait_a_second(Event::Historical(number)),
+        }
+        self.put_back(life);
+    }
+
+    fn historical_answer(
+        &mut self,
+        number: u64,
+        sent: Now,
+        served_ms: i64,
+        outcome: &Result<HistoricalAnswer, CallFailure>,
+    ) {
+        let Some((mut life, now)) = self.take_life(number) else {
+            return;
+        };
+        let timing = timing(sent, now, served_ms);
+        let done = life.historical.complete(now, timing, outcome.as_ref());
+        self.note(&life.store, done.is_ok());
+        self.at(self.now_ms, Event::Historical(number));
+        self.put_back(life);
+    }
+
+    fn maintain(&mut self, number: u64) {
+        let Some((life, now)) = self.take_life(number) else {
+            return;
+        };
+        let done = life.store.maintain(now, &[]);
+        self.note(&life.store, done.is_ok());
+        self.at(self.now_ms + 5_000, Event::Maintain(number));
+        self.put_back(life);
+    }
+
+    /// Restart in order: the service manager stops it, what rides is flushed, it starts again.
+    fn restart(&mut self) {
+        let Some(life) = self.life.take() else {
+            return;
+        };
+        self.tally.restarts += 1;
+        // A failing flush is a power cut in the middle of it; what rode is lost, no record.
+        let _ = life.store.flush(self.now_of(life.booted_ms));
+        self.ledger.read_on(&life.store);
+        drop(life);
+        let down = self.rng.i64(500..120_000);
+        self.at(self.now_ms + down, Event::Boot);
+    }
+
+    fn power_failed(&mut self) {
+        self.tally.power_cuts += 1;
+        self.life = None;
+        let down = self.rng.i64(1_000..1_200_000);
+        self.at(self.now_ms + down, Event::Boot);
+    }
+
+    /// What the line makes of a call now.
+    fn line(&mut self) -> (i64, Option<CallFailure>) {
+        let (takes, failure) = match self.trouble {
+            Some(trouble) => trouble.outcome(&mut self.rng),
+            None => (centre::latency(&mut self.rng), None),
+        };
+        self.tally.failed_calls += u64::from(failure.is_some());
+        (takes, failure)
+    }
+
+    /// After each step that may have written: reads on what is durable, and sees a power cut.
+    fn note(&mut self, store: &Store, done: bool) {
+        self.tally.store_errors += u64::from(!done);
+        if self.disk.lives() == self.tally.power_cuts {
+            self.ledger.read_on(store);
+        }
+    }
+
+    fn take_life(&mut self, number: u64) -> Option<(Life, Now)> {
+        let life = self.life.take_if(|life| life.number == number)?;
+        let now = self.now_of(life.booted_ms);
+        Some((life, now))
+    }
+
+    fn put_back(&mut self, life: Life) {
+        if self.disk.lives() > self.tally.power_cuts {
+            drop(life);
+            self.power_failed();
+        } else {
+            self.life = Some(life);
+        }
+    }
+
+    fn wait(&mut self, until: MonoTime, now: Now, event: Event) {
+        let wait = i64::try_from(until.since(now.mono).as_millis()).expect("short waits");
+        self.at(self.now_ms + wait.max(1), event);
+    }
+
+    fn wait_a_second(&mut self, event: Event) {
+        self.tally.store_errors += 1;
+        self.at(self.now_ms + 1_000, event);
+    }
+}
+
+fn timing(sent: Now, received: Now, served_ms: i64) -> Timing {
+    Timing {
+        sent,
+        received,
+        server_date: Some(WallTime::from_s(served_ms.div_euclid(1000))),
+    }
+}
