@@ -14,8 +14,15 @@ use crate::world::PERIOD_MS;
 
 /// How far a label may be from the truth: the clock rule's two seconds and a half for rounding.
 const LABEL_ERROR_MS: i64 = 2_500;
-/// Before this age an interval is not asked for.
-const SETTLE_MS: i64 = 300_000;
+/// What a poll without a change leaves behind rides in a later commit, at the latest after 60 s
+/// (architecture, invariant 1), looked at every 5 s. So after a power cut a blind span may seem to
+/// begin that much and one period earlier than the last poll that this ledger saw.
+const RIDING_MS: i64 = 65_000 + PERIOD_MS;
+/// The poll that fell into the power cut may be in the journal, though nobody lives to tell.
+const IN_THE_CUT_MS: i64 = PERIOD_MS + 30_000;
+/// Before this age an interval is not asked for. Due times follow the box's clock while it is off
+/// by less than a minute (thrio-api.md §5).
+const SETTLE_MS: i64 = 300_000 - 60_000;
 
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -30,6 +37,8 @@ pub(crate) struct Ledger {
     /// Complete polls that were committed: when they were really received.
     last_poll: Option<i64>,
     last_complete_label: Option<i64>,
+    /// A start lies between the last poll and now.
+    restarted: bool,
     pub compared_polls: u64,
     pub gaps: u64,
     /// What must never happen.
@@ -71,6 +80,7 @@ impl Ledger {
         if seen != kept {
             self.accuse(format!("{} durable records are gone", kept - seen));
         }
+        self.restarted = true;
         self.read_on(store);
     }
 
@@ -183,6 +193,7 @@ impl Ledger {
         }
         self.blind_span(received_ms);
         self.last_poll = Some(received_ms);
+        self.restarted = false;
     }
 
     /// More than two periods between complete polls must be written as a gap for every agent.
@@ -190,13 +201,19 @@ impl Ledger {
         let Some(last) = self.last_poll else {
             return;
         };
+        let (earlier_ms, later_ms) = if self.restarted {
+            (RIDING_MS, IN_THE_CUT_MS)
+        } else {
+            (0, 0)
+        };
         // Answered but incomplete polls open no gap; here every answer lists every agent.
-        if received_ms - last <= 2 * PERIOD_MS + 2 * LABEL_ERROR_MS {
+        if received_ms - last - later_ms <= 2 * PERIOD_MS + 2 * LABEL_ERROR_MS {
             return;
         }
+        let begins = last - earlier_ms - LABEL_ERROR_MS..=last + later_ms + LABEL_ERROR_MS;
         let unknown = self.records.values().rev().take(64).filter(|record| {
-            matches!(record, Record::Transaction(t) if t.origin == Origin::Gap
-                && (t.started_at.ms() - last).abs() <= 2 * LABEL_ERROR_MS)
+            matches!(record, Record::Transaction(t)
+                if t.origin == Origin::Gap && begins.contains(&t.started_at.ms()))
         });
         let unknown = unknown.count();
         if unknown != self.states.len() {

@@ -346,7 +346,9 @@ impl World {
         let done = life.realtime.complete(now, timing, outcome.as_ref());
         self.tally.polls += u64::from(outcome.is_ok());
         self.note(&life.store, done.is_ok());
-        if let (Ok(()), Ok(snapshot)) = (done, outcome) {
+        // A poll that fell into a power cut was seen by nobody who lives on.
+        let has_power = self.disk.lives() == self.tally.power_cuts;
+        if let (true, Ok(()), Ok(snapshot)) = (has_power, done, outcome) {
             let state = life.store.feed_state(&self.source, Feed::Realtime);
             self.ledger.polled(&state, snapshot, self.now_ms, served_ms);
         }

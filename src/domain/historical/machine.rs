@@ -28,7 +28,7 @@ use super::track::{Lane, Track};
 /// No wait is longer, so that a step of the wall clock is noticed.
 pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
 /// An answer that was asked for by a clock this much off is not used.
-const PLAN_OFFSET_MS_MAX: i64 = 60_000;
+pub(super) const PLAN_OFFSET_MS_MAX: i64 = 60_000;
 
 /// What a machine starts from.
 #[derive(Debug, Clone)]
@@ -81,6 +81,9 @@ pub struct HistoricalMachine {
     pub(super) changes: BTreeMap<u64, Vec<BackfillChange>>,
     /// The last wait that was told, for `status`.
     pub(super) next_at: MonoTime,
+    /// What the monotonic clock is behind due times, in milliseconds: it moves only when a clock
+    /// turns out to be wrong.
+    pub(super) due_zero_ms: Option<i64>,
 }
 
 /// The call that is under way.
@@ -147,6 +150,7 @@ impl HistoricalMachine {
             pending: None,
             changes: BTreeMap::new(),
             next_at: MonoTime::ZERO,
+            due_zero_ms: None,
             source: start.source,
             options: start.options,
         };
@@ -176,6 +180,7 @@ impl HistoricalMachine {
         }
         let due = self.clock.due_time(now);
         let settled_to = self.schedule.settled_to(due);
+        self.forget_runs_of_a_wrong_clock(due, now.mono);
         self.start_runs(due, settled_to);
         let turn = if now.mono < self.gates.any {
             Err(self.gates.any)

@@ -5,8 +5,8 @@ use super::super::coverage::Horizon;
 use super::super::ids::QueueId;
 use super::super::interval::{INTERVALS_PER_DAY, IntervalStart, Window};
 use super::super::schedule::{Schedule, intervals_in};
-use super::super::timestamp::{MonoTime, WallTime};
-use super::machine::{HistoricalMachine, InFlight, WAIT_MAX};
+use super::super::timestamp::{MonoTime, WallTime, millis};
+use super::machine::{HistoricalMachine, InFlight, PLAN_OFFSET_MS_MAX, WAIT_MAX};
 use super::options::{HistoricalOptions, QueueFrom};
 use super::track::{Lane, Track};
 
@@ -47,6 +47,19 @@ impl HistoricalMachine {
     pub(super) fn expected_part(&self, window: Window) -> Window {
         let from = window.from.max(self.history_start());
         Window::new(from.min(window.to), window.to)
+    }
+
+    /// A run that was planned by a clock that turned out wrong may reach into the future: it is
+    /// planned anew.
+    pub(super) fn forget_runs_of_a_wrong_clock(&mut self, due: WallTime, mono: MonoTime) {
+        let zero_ms = due.ms() - millis(mono.since_start());
+        let before = self.due_zero_ms.replace(zero_ms);
+        if before.is_some_and(|before| (before - zero_ms).abs() > PLAN_OFFSET_MS_MAX) {
+            self.live = None;
+            self.hourly = None;
+            self.nightly = None;
+            self.heal = None;
+        }
     }
 
     /// Starts the runs whose time has come.
