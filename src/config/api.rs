@@ -29,7 +29,7 @@ pub(super) fn read(source: &Section<'_>, files: &Files) -> ApiOptions {
         match files.linked(&path.value) {
             Ok(table) => mapping.overlay("", table),
             Err(why) => {
-                let message = format!("{} {why}", path.value.display());
+                let message = format!("{} {why}", source.shown_path(&path.place, &path.value));
                 source.add("api_file", Finding::error(&path.place, message));
             }
         }
@@ -104,6 +104,10 @@ impl<'r> Mapping<'_, 'r> {
     fn leaf(&mut self, path: &str, entry: &'r Entry) {
         let document = self.section.reader.document(&entry.node.place);
         let is_secret = path.ends_with("headers");
+        if is_secret && !document.is_well_formed() {
+            // A header's name may be, in a broken file, what should have been its value.
+            return;
+        }
         let value = entry.node.to_toml();
         let mut alone = self.reference.clone();
         replace(&mut alone, path, value.clone());
@@ -151,7 +155,7 @@ impl<'r> Mapping<'_, 'r> {
             let name = path.rsplit('.').next().unwrap_or(path);
             let finding = Finding {
                 value: shown.then(|| super::text::quote(&problem.value)),
-                allowed: Some(problem.hint),
+                allowed: (shown || document.is_well_formed()).then_some(problem.hint),
                 ..Finding::error(&place, format!("`{name}` cannot be used"))
             };
             self.section.add(path, finding);

@@ -60,7 +60,7 @@ pub(super) fn read<'r>(
 ) -> Option<DestinationConfig> {
     let section = Section::new(reader, "destination", vec![table])
         .with_defaults(defaults)
-        .about(subject("destination", table));
+        .about(subject(reader, "destination", table));
     let check = |text: &str| DestinationName::new(text).map_err(|_| "cannot be a name".to_owned());
     let name = section
         .checked("name", &allowed_name(), DestinationName::to_string, check)
@@ -217,6 +217,9 @@ pub(super) fn check_targets(
             continue;
         };
         if let Value::String(_) = &entry.node.value {
+            if !reader.document(&entry.node.place).is_well_formed() {
+                continue;
+            }
             let message = format!("destination \"{}\" writes this file already", twin.name);
             reader.add(Finding {
                 field: "destination.path".to_owned(),

@@ -101,6 +101,14 @@ impl Document {
         (line + 1, before.chars().count() + 1)
     }
 
+    /// Whether the key of a broken file is the user's word for a key, rather than a piece of a value
+    /// that the parser took for one.
+    pub(super) fn is_plainly_key(&self, key: &str, span: &Range<usize>) -> bool {
+        let line = self.line_of(span.start);
+        let text = self.text[self.line_range(line)].trim_start();
+        !self.is_after_long_text(line) && text.starts_with(key) && keys::is_nearly_known(key)
+    }
+
     /// The line of the span, masked, and where the span lies in it.
     pub(super) fn snippet(&self, span: &Range<usize>) -> Snippet {
         let line = self.line_of(span.start);
@@ -297,7 +305,13 @@ impl<'a> Masked<'a> {
         }
     }
 
+    /// A mark within or at the end of what is masked covers the whole mask: where exactly it stood
+    /// would tell how long the secret is.
     fn mask(&mut self, bytes: Range<usize>) {
+        if self.span.start <= bytes.end && bytes.start <= self.span.start {
+            self.caret = self.caret.or(Some(self.chars));
+            self.end = self.chars + MASK.len();
+        }
         for char in MASK.chars() {
             self.push(char, bytes.clone());
         }

@@ -58,6 +58,14 @@ pub(super) fn is_known(key: &str) -> bool {
     catalogue().iter().any(|note| note.key == last)
 }
 
+/// Whether the word is a key or table of the configuration, or nearly one.
+pub(super) fn is_nearly_known(word: &str) -> bool {
+    let names = catalogue()
+        .iter()
+        .flat_map(|note| note.table.split('.').chain([note.key.as_str()]));
+    super::text::nearest(word, names).is_some()
+}
+
 /// Whether the key is known, and secret in no table.
 pub(super) fn is_harmless(key: &str) -> bool {
     let last = key.rsplit('.').next().unwrap_or(key);
@@ -71,10 +79,7 @@ pub(super) fn is_harmless(key: &str) -> bool {
 /// Whether every part of a table's name is, or is nearly, part of a known one: what else stands
 /// in brackets in a broken file may be anything.
 pub(super) fn is_header_like(name: &str) -> bool {
-    name.split('.').all(|part| {
-        let parts = catalogue().iter().flat_map(|note| note.table.split('.'));
-        super::text::nearest(part.trim(), parts).is_some()
-    })
+    name.split('.').all(|part| is_nearly_known(part.trim()))
 }
 
 /// Whether this path is a key's.

@@ -100,8 +100,9 @@ impl SecretSource {
         let From::File(path) = &self.from else {
             return None;
         };
-        let mode = std::fs::metadata(path).ok()?.permissions().mode();
-        (mode & OTHERS_MAY_READ != 0).then(|| {
+        let about = std::fs::metadata(path).ok()?;
+        let mode = about.permissions().mode();
+        (about.is_file() && mode & OTHERS_MAY_READ != 0).then(|| {
             format!(
                 "{} may be read by others than its owner (mode {:04o})",
                 path.display(),
@@ -211,13 +212,20 @@ fn pick(
     if let Err(why) = secret.read() {
         // The key is named by the problem already.
         let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
-        let finding = Finding::warning(&place, format!("the password cannot be read: {why}"));
+        let message = if section.reader.document(&place).is_well_formed() {
+            format!("the password cannot be read: {why}")
+        } else {
+            "the password cannot be read".to_owned()
+        };
+        let finding = Finding::warning(&place, message);
         section.add(
             key,
             finding.hint("this connection is held until it can; everything else runs"),
         );
     }
-    if let Some(exposure) = secret.exposure() {
+    if let Some(exposure) = secret.exposure()
+        && section.reader.document(&place).is_well_formed()
+    {
         let finding = Finding::warning(&place, exposure);
         section.add(
             key,

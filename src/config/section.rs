@@ -118,6 +118,12 @@ impl<'a> Reader<'a> {
         let problem = |finding: Finding| {
             let document = &documents[finding.place.file];
             let (line, column) = document.position(finding.place.span.start);
+            let snippet = document.snippet(&finding.place.span);
+            let column = if document.is_well_formed() {
+                column
+            } else {
+                column.min(snippet.caret + 1)
+            };
             let whole = finding.place.span.is_empty() && finding.place.span.start == 0;
             Problem {
                 severity: finding.severity,
@@ -130,7 +136,7 @@ impl<'a> Reader<'a> {
                 value: finding.value,
                 allowed: finding.allowed,
                 hint: finding.hint,
-                snippet: (!whole).then(|| document.snippet(&finding.place.span)),
+                snippet: (!whole).then_some(snippet),
             }
         };
         // A value of `[defaults]` is read once for each that shares it, but is wrong once.
@@ -216,6 +222,15 @@ impl<'r> Section<'r> {
             subject: self.subject.clone(),
             ..finding
         });
+    }
+
+    /// How messages call the file that a value names: not at all where it may not be shown.
+    pub(super) fn shown_path(&self, place: &Place, path: &Path) -> String {
+        if self.reader.document(place).may_show(&place.span) {
+            path.display().to_string()
+        } else {
+            "the file".to_owned()
+        }
     }
 
     /// The entry of this key, which is known from here on. The table's own entry wins over the
@@ -383,9 +398,7 @@ impl<'r> Section<'r> {
     /// Says that a key is unknown, with the nearest that is known here, or its right table.
     pub(super) fn unknown(&self, entry: &Entry, known: &[String]) {
         let document = self.reader.document(&entry.key_place);
-        if !document.is_well_formed()
-            && !document.may_show(&entry.key_place.span)
-            && !keys::is_known(&entry.key)
+        if !document.is_well_formed() && !document.is_plainly_key(&entry.key, &entry.key_place.span)
         {
             // What a broken file's rest looks like to the parser may be part of a secret.
             return;
@@ -492,7 +505,7 @@ impl<'r> Section<'r> {
             None => Found::Missing,
             Some(entry) => match parse(&entry.node) {
                 Ok(value) => {
-                    if !may_hold_credentials(&entry.node.value) {
+                    if !may_hold_credentials(key, &entry.node.value) {
                         let document = self.reader.document(&entry.node.place);
                         document.show(&entry.node.place.span);
                     }
@@ -515,7 +528,7 @@ impl<'r> Section<'r> {
 
     fn mismatch(&self, key: &str, node: &Node, mismatch: &Mismatch, allowed: Option<String>) {
         let document = self.reader.document(&node.place);
-        if mismatch.shows && !may_hold_credentials(&node.value) {
+        if mismatch.shows && !may_hold_credentials(key, &node.value) {
             document.show(&node.place.span);
         }
         let shows = mismatch.shows && document.may_show(&node.place.span);
@@ -735,13 +748,31 @@ impl<'r> Section<'r> {
     }
 }
 
-/// Whether it is a URL with something before its host.
-fn may_hold_credentials(value: &Value) -> bool {
+/// Keys that hold a URL, where people are used to write user names and passwords too.
+const URL_KEYS: [&str; 2] = ["base_url", "proxy"];
+
+/// Whether there may be credentials in the value, well-formed or not.
+fn may_hold_credentials(key: &str, value: &Value) -> bool {
     match value {
+        Value::String(text) if URL_KEYS.contains(&key) => !is_plain_url(text),
         Value::String(text) => text.contains("//") && text.contains('@'),
-        Value::Array(nodes) => nodes.iter().any(|node| may_hold_credentials(&node.value)),
+        Value::Array(nodes) => nodes.iter().any(|n| may_hold_credentials(key, &n.value)),
         _ => false,
     }
+}
+
+/// Whether nothing in a URL, or what was meant as one, can be a password: no `@`, and after each
+/// colon the host or a port.
+fn is_plain_url(text: &str) -> bool {
+    let is_port = |rest: &str| {
+        let port = rest.split('/').next().unwrap_or_default();
+        port.bytes().all(|b| b.is_ascii_digit())
+    };
+    !text.contains('@')
+        && text
+            .match_indices(':')
+            .map(|(at, _)| &text[at + 1..])
+            .all(|rest| rest.starts_with("//") || (!rest.starts_with('/') && is_port(rest)))
 }
 
 fn as_text(node: &Node) -> Result<&str, Mismatch> {

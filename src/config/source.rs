@@ -102,7 +102,7 @@ pub(super) fn read<'r>(
 ) -> Option<SourceConfig> {
     let section = Section::new(reader, "source", vec![table])
         .with_defaults(defaults)
-        .about(subject("source", table));
+        .about(subject(reader, "source", table));
     let name = name(&section);
     let time_zone = time_zone(&section, around);
     let queues = queues(&section);
@@ -153,11 +153,14 @@ fn flatten<T>(wanted: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 /// How messages call a source or destination: by its name, if that is one.
-pub(super) fn subject(kind: &str, table: &Table) -> Option<String> {
-    match &table.get("name")?.node.value {
-        Value::String(name) if SourceName::new(name).is_ok() => Some(format!("{kind} \"{name}\"")),
-        _ => None,
-    }
+pub(super) fn subject(reader: &Reader<'_>, kind: &str, table: &Table) -> Option<String> {
+    let node = &table.get("name")?.node;
+    let Value::String(name) = &node.value else {
+        return None;
+    };
+    let document = reader.document(&node.place);
+    let shown = document.is_well_formed() || document.may_show(&node.place.span);
+    (shown && SourceName::new(name).is_ok()).then(|| format!("{kind} \"{name}\""))
 }
 
 /// What a name may look like.
@@ -230,7 +233,7 @@ fn states(section: &Section<'_>, files: &Files) -> StateMap {
                 root.finish();
             }
             Err(why) => {
-                let message = format!("{} {why}", path.value.display());
+                let message = format!("{} {why}", section.shown_path(&path.place, &path.value));
                 section.add("states_file", Finding::error(&path.place, message));
             }
         }
@@ -267,7 +270,14 @@ fn add_states(section: &Section<'_>, lines: &Table, map: &mut StateMap) {
             continue;
         };
         if let Err(error) = map.insert(&line.key, category) {
-            section.add("states", Finding::error(&line.key_place, error.to_string()));
+            // The text is quoted; in a broken file it may be anything.
+            let document = section.reader.document(&line.key_place);
+            let message = if document.is_well_formed() {
+                error.to_string()
+            } else {
+                "this line cannot be used".to_owned()
+            };
+            section.add("states", Finding::error(&line.key_place, message));
         }
     }
 }
@@ -400,7 +410,17 @@ fn connection(
         ("bearer", AuthScheme::Bearer),
         ("auto", AuthScheme::Auto),
     ];
-    options.base_url = section.text("base_url").or(options.base_url);
+    // A URL with a path that holds an `@` is legal, and never what was meant.
+    let check = |url: &str| match url {
+        "" => Err("is empty".to_owned()),
+        url if url.contains('@') => {
+            Err("holds more than a host: account and password are keys of their own".to_owned())
+        }
+        url => Ok(url.to_owned()),
+    };
+    options.base_url = section
+        .checked("base_url", "", |url| text::quote(url), check)
+        .or(options.base_url);
     let user = section
         .text(user_key)
         .required("the user name that was made for this integration");
@@ -437,7 +457,7 @@ fn connection(
 /// A file that must be there when the program starts.
 fn readable(section: &Section<'_>, file: Placed<PathBuf>) -> Option<PathBuf> {
     if let Err(error) = std::fs::File::open(&file.value) {
-        let path = file.value.display();
+        let path = section.shown_path(&file.place, &file.value);
         let message = format!("{path} cannot be read: {}", secret::plain(&error));
         section.add("ca_file", Finding::error(&file.place, message));
         return None;
