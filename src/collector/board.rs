@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+use crate::domain::configuration::ConfigurationStatus;
 use crate::domain::health::FeedState;
 use crate::domain::historical::HistoricalStatus;
 use crate::domain::ids::{Feed, SourceName};
@@ -16,6 +17,8 @@ use crate::store::{Store, StoreError};
 pub struct SourceBoard {
     source: SourceName,
     roster: RwLock<Roster>,
+    /// Held by the one feed that is journaling what an answer means.
+    turn: Mutex<()>,
     /// Moves with each change of the roster.
     roster_version: AtomicU64,
     import_wanted: AtomicBool,
@@ -46,6 +49,8 @@ pub enum FeedDetail {
     Realtime(RealtimeStatus),
     /// Contact volume.
     Historical(HistoricalStatus),
+    /// Queues and agents.
+    Configuration(ConfigurationStatus),
 }
 
 impl SourceBoard {
@@ -59,6 +64,7 @@ impl SourceBoard {
         let board = Self {
             source,
             roster: RwLock::default(),
+            turn: Mutex::default(),
             roster_version: AtomicU64::new(0),
             import_wanted: AtomicBool::new(false),
             reports: [Mutex::default(), Mutex::default(), Mutex::default()],
@@ -91,6 +97,10 @@ impl SourceBoard {
     /// Moves with each change of the roster.
     pub fn roster_version(&self) -> u64 {
         self.roster_version.load(Ordering::Acquire)
+    }
+
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.turn)
     }
 
     /// Takes over the roster records of a commit.

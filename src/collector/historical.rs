@@ -47,6 +47,13 @@ pub enum HistoricalCommand {
         /// Who wants to know whether it was there.
         reply: Sender<bool>,
     },
+    /// New settings: the feed starts anew from what the store holds.
+    SetOptions {
+        /// The settings of the feed.
+        options: Box<HistoricalOptions>,
+        /// How much the box's clock is trusted.
+        clock: ClockOptions,
+    },
     /// How far a backfill is, and what it changed.
     BackfillReport {
         /// Its number.
@@ -79,6 +86,28 @@ impl HistoricalFeed {
     }
 }
 
+impl HistoricalFeed {
+    fn look_at_roster(&mut self, board: &SourceBoard) {
+        let version = Some(board.roster_version());
+        if version == self.roster_version {
+            return;
+        }
+        let roster = board.roster();
+        let queues = roster.queues().filter(|(_, standing)| standing.open);
+        let queues = queues.map(|(queue, standing)| (queue.clone(), standing.active));
+        self.machine.set_queues(queues);
+        self.roster_version = version;
+    }
+
+    fn load(&mut self, store: &Store, now: Now) -> Result<(), StoreError> {
+        let seed = self.rng.u64(..);
+        let (options, clock) = (&self.options, &self.clock);
+        self.machine = restored(&self.source, options, clock, store, now, seed)?;
+        self.roster_version = None;
+        Ok(())
+    }
+}
+
 fn restored(
     source: &SourceName,
     options: &HistoricalOptions,
@@ -103,6 +132,8 @@ fn restored(
 }
 
 impl FeedLogic for HistoricalFeed {
+    const REUSES_ANSWER: bool = false;
+
     type Call = HistoricalCall;
     type Answer = HistoricalAnswer;
     type Command = HistoricalCommand;
@@ -112,21 +143,14 @@ impl FeedLogic for HistoricalFeed {
     }
 
     fn begin(&mut self, now: Now, board: &SourceBoard) -> Do<HistoricalCall> {
-        let version = Some(board.roster_version());
-        if version != self.roster_version {
-            let roster = board.roster();
-            let queues = roster.queues().filter(|(_, standing)| standing.open);
-            let queues = queues.map(|(queue, standing)| (queue.clone(), standing.active));
-            self.machine.set_queues(queues);
-            self.roster_version = version;
-        }
+        self.look_at_roster(board);
         self.machine.begin(now)
     }
 
     fn finish(
         &mut self,
         store: &Store,
-        _board: &SourceBoard,
+        board: &SourceBoard,
         call: &HistoricalCall,
         timing: Timing,
         outcome: Result<&HistoricalAnswer, &CallFailure>,
@@ -135,6 +159,8 @@ impl FeedLogic for HistoricalFeed {
             Ok(_) => store.known_intervals(&self.source, call.window)?,
             Err(_) => KnownIntervals::new(),
         };
+        // An import may have come in while the call was under way.
+        self.look_at_roster(board);
         Ok(self.machine.finish(timing, outcome, &known))
     }
 
@@ -155,14 +181,10 @@ impl FeedLogic for HistoricalFeed {
     }
 
     fn restore(&mut self, store: &Store, now: Now) -> Result<(), StoreError> {
-        let seed = self.rng.u64(..);
-        let (options, clock) = (&self.options, &self.clock);
-        self.machine = restored(&self.source, options, clock, store, now, seed)?;
-        self.roster_version = None;
-        Ok(())
+        self.load(store, now)
     }
 
-    fn obey(&mut self, command: HistoricalCommand, _now: Now) {
+    fn obey(&mut self, command: HistoricalCommand, store: &Store, now: Now) {
         // A closed reply means that who asked has gone; there is nobody to tell.
         match command {
             HistoricalCommand::Backfill {
@@ -178,6 +200,14 @@ impl FeedLogic for HistoricalFeed {
             }
             HistoricalCommand::BackfillReport { id, reply } => {
                 let _ = reply.send(self.machine.backfill_report(id));
+            }
+            HistoricalCommand::SetOptions { options, clock } => {
+                self.options = *options;
+                self.clock = clock;
+                if let Err(error) = self.load(store, now) {
+                    // The settings hold from the next load on; the feed goes on as it was.
+                    tracing::error!(%error, "the historical feed could not take its new settings");
+                }
             }
         }
     }

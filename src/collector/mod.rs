@@ -9,13 +9,14 @@
 //! - When [`Store::epoch`] has moved, what the machine knows is loaded anew before it acts.
 
 pub mod board;
+pub mod configuration;
 pub mod historical;
 pub mod realtime;
 pub mod shell;
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use board::{FeedDetail, FeedReport, SourceBoard};
 
@@ -27,11 +28,17 @@ use crate::stop::Waker;
 use crate::store::{Commit, Store, StoreError};
 use crate::thrio::Source;
 
+/// Wishes that wait for a worker; a call may take half a minute, and nobody sends more by hand.
+const COMMANDS_MAX: usize = 64;
+
 /// What is particular to one kind of feed: its machine, and how a call of it is made.
 pub trait FeedLogic: Send {
+    /// Whether the buffer of an answer is kept for the next one; else it is freed at once.
+    const REUSES_ANSWER: bool;
+
     /// What the machine asks for.
     type Call: Clone + Send;
-    /// What comes back; a buffer that is reused.
+    /// What comes back.
     type Answer: Send;
     /// What a person may ask of the feed.
     type Command: Send;
@@ -61,14 +68,14 @@ pub trait FeedLogic: Send {
     /// The feed's state with the decision, but for the decision's counts.
     fn feed_state(&self) -> FeedState;
 
-    /// The feed's state after the commits so far of a decision that has more.
+    /// The feed's state as far as the store has it: after the commits so far of a decision.
     fn feed_state_between(&self) -> FeedState;
 
     /// Forgets what the machine knows and loads it from the store.
     fn restore(&mut self, store: &Store, now: Now) -> Result<(), StoreError>;
 
     /// Carries out a person's wish.
-    fn obey(&mut self, command: Self::Command, now: Now);
+    fn obey(&mut self, command: Self::Command, store: &Store, now: Now);
 
     /// What `status` shows beside the feed's state.
     fn detail(&self, now: Now) -> FeedDetail;
@@ -108,9 +115,10 @@ impl<C> Clone for FeedHandle<C> {
 }
 
 impl<C> FeedHandle<C> {
-    /// Sends a wish and wakes the worker. False where the worker has ended.
+    /// Sends a wish and wakes the worker. False where the worker has ended, or has not yet come
+    /// to the last [`COMMANDS_MAX`] wishes.
     pub fn send(&self, command: C) -> bool {
-        let sent = self.commands.send(command).is_ok();
+        let sent = self.commands.try_send(command).is_ok();
         self.waker.wake();
         sent
     }
@@ -129,7 +137,7 @@ impl<L: FeedLogic> FeedWorker<L> {
         board: Arc<SourceBoard>,
         waker: Waker,
     ) -> (Self, FeedHandle<L::Command>) {
-        let (sender, commands) = unbounded();
+        let (sender, commands) = bounded(COMMANDS_MAX);
         let handle = FeedHandle {
             commands: sender,
             waker,
@@ -151,7 +159,7 @@ impl<L: FeedLogic> FeedWorker<L> {
     pub fn begin(&mut self, now: Now) -> Result<Do<L::Call>, StoreError> {
         self.restore_where_needed(now)?;
         while let Ok(command) = self.commands.try_recv() {
-            self.logic.obey(command, now);
+            self.logic.obey(command, &self.store, now);
         }
         let step = self.logic.begin(now, &self.board);
         self.call = match &step {
@@ -185,6 +193,9 @@ impl<L: FeedLogic> FeedWorker<L> {
         timing: Timing,
         outcome: Result<&L::Answer, &CallFailure>,
     ) -> Result<(), StoreError> {
+        // From the look at the roster to the commit of what follows from it: else two feeds could
+        // both find an id unknown, and a provisional entry overwrite an imported one.
+        let _turn = self.board.turn();
         let (logic, store) = (&mut self.logic, &self.store);
         let decision = logic.finish(store, &self.board, call, timing, outcome)?;
         let parts = decision.parts();
@@ -235,7 +246,7 @@ impl<L: FeedLogic> FeedWorker<L> {
 
     fn publish(&self, now: Now, error: Option<&StoreError>) {
         let report = FeedReport {
-            state: self.logic.feed_state(),
+            state: self.logic.feed_state_between(),
             detail: self.logic.detail(now),
             stepped_at: now.mono,
             is_calling: self.call.is_some(),

@@ -68,6 +68,8 @@ fn restored(
 }
 
 impl FeedLogic for RealtimeFeed {
+    const REUSES_ANSWER: bool = true;
+
     type Call = RealtimeCall;
     type Answer = Snapshot;
     type Command = RealtimeCommand;
@@ -102,8 +104,7 @@ impl FeedLogic for RealtimeFeed {
     }
 
     fn feed_state_between(&self) -> FeedState {
-        // A poll is one commit: there is no between.
-        self.machine.feed_state()
+        self.machine.feed_state_between()
     }
 
     fn restore(&mut self, store: &Store, _now: Now) -> Result<(), StoreError> {
@@ -112,7 +113,7 @@ impl FeedLogic for RealtimeFeed {
         Ok(())
     }
 
-    fn obey(&mut self, command: RealtimeCommand, now: Now) {
+    fn obey(&mut self, command: RealtimeCommand, _store: &Store, now: Now) {
         match command {
             RealtimeCommand::PollNow => self.machine.poll_now(now),
             RealtimeCommand::SetOptions(options) => self.machine.set_options(*options, now),

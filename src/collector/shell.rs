@@ -14,7 +14,7 @@ use crate::thrio::Source;
 
 /// A worker steps at least this often (in real time), so that the watchdog sees it live.
 const STEP_MAX: Duration = Duration::from_secs(5);
-/// The pause after the store could not be read, in the clock's own time.
+/// The pause after the store failed, in the clock's own time: neither it nor Thrio is hurried.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts the thread of a feed. It ends with the stop token of `waker`; a panic in it is the
@@ -58,10 +58,17 @@ fn step<L: FeedLogic>(
                     .as_ref()
                     .expect("a call that succeeded left its answer")
             });
-            if let Err(error) = worker.complete(clock.now(), timing, outcome) {
-                tracing::error!(%error, "what the source answered could not be journaled");
+            let completed = worker.complete(clock.now(), timing, outcome);
+            if !L::REUSES_ANSWER {
+                *answer = None;
             }
-            now.mono
+            match completed {
+                Ok(()) => now.mono,
+                Err(error) => {
+                    tracing::error!(%error, "what the source answered could not be journaled");
+                    clock.now().mono.plus(STORE_PAUSE)
+                }
+            }
         }
         Err(error) => {
             tracing::error!(%error, "the store could not be read");

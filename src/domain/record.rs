@@ -48,6 +48,10 @@ impl Record {
         match self {
             Self::Interval(_) => Feed::Historical,
             Self::Transaction(_) | Self::StateCode(_) => Feed::Realtime,
+            // An entry that a feed showed before any import did came by that feed, and is counted
+            // there (rule 13); what an import makes of it later came by the import.
+            Self::Agent(r) if r.provisional && r.change == RosterChange::Added => Feed::Realtime,
+            Self::Queue(r) if r.provisional && r.change == RosterChange::Added => Feed::Historical,
             Self::Agent(_) | Self::Queue(_) => Feed::Configuration,
             Self::Coverage(r) => r.feed,
         }

@@ -1,5 +1,7 @@
 //! The machine of the configuration feed: when to import, and what the lists mean.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -53,19 +55,18 @@ pub struct ConfigurationMachine {
     /// When the last import ended well.
     ended: Option<MonoTime>,
     wished: bool,
-    requested: Option<Request>,
+    /// Imports that persons asked for, each whether it is dry.
+    requests: VecDeque<bool>,
+    /// How many imports began.
+    begun: u64,
+    /// How many ended well.
+    finished: u64,
     held: Shrinks,
     /// Confirmed by the operator, for the next import.
     confirmed: Shrinks,
-    last_plan: Option<ImportPlan>,
+    last_plan: Option<Arc<ImportPlan>>,
     rejected: Rejections,
     pending: Option<Pending>,
-}
-
-/// An import that a person asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Request {
-    dry_run: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ struct Shrinks {
 struct Pending {
     state: FeedState,
     /// What each part adds, the first first.
-    parts: std::collections::VecDeque<FeedCounts>,
+    parts: VecDeque<FeedCounts>,
     then: Then,
 }
 
@@ -113,7 +114,7 @@ pub struct ConfigurationStatus {
     /// Agents that are missing from the list, waiting for the operator.
     pub held_agents: Option<Shrink>,
     /// What the last import found.
-    pub last_plan: Option<ImportPlan>,
+    pub last_plan: Option<Arc<ImportPlan>>,
     /// The entries of the last list that were not taken.
     pub rejected: Rejections,
 }
@@ -138,7 +139,9 @@ impl ConfigurationMachine {
             next: None,
             ended: None,
             wished: false,
-            requested: None,
+            requests: VecDeque::new(),
+            begun: 0,
+            finished: 0,
             held: Shrinks::default(),
             confirmed: Shrinks::default(),
             last_plan: None,
@@ -149,7 +152,10 @@ impl ConfigurationMachine {
 
     /// What to do now.
     pub fn begin(&mut self, now: Now) -> Do<ConfigurationCall> {
-        self.pending = None;
+        if self.pending.take().is_some() {
+            // The store did not take the answer: neither it nor Thrio is hurried.
+            self.next = Some(now.mono.plus(BACKOFF_MIN));
+        }
         let due = self.due(now);
         if now.mono < due {
             return Do::WaitUntil(due);
@@ -157,11 +163,11 @@ impl ConfigurationMachine {
         self.next = Some(now.mono);
         if self.import.is_none() {
             self.wished = false;
-            let request = self.requested.take();
+            self.begun += 1;
             self.import = Some(Import {
                 list: ConfigurationCall::Queues,
                 plan: ImportPlan {
-                    dry_run: request.is_some_and(|request| request.dry_run),
+                    dry_run: self.requests.pop_front().unwrap_or(false),
                     ..ImportPlan::default()
                 },
                 complete: true,
@@ -238,9 +244,21 @@ impl ConfigurationMachine {
         self.wished = true;
     }
 
-    /// A person wants an import now; dry, it writes nothing and only makes its plan.
-    pub fn request(&mut self, dry_run: bool) {
-        self.requested = Some(Request { dry_run });
+    /// A person wants an import now; dry, it writes nothing and only makes its plan. Returns the
+    /// number of that import, see [`Self::finished`].
+    pub fn request(&mut self, dry_run: bool) -> u64 {
+        self.requests.push_back(dry_run);
+        self.begun + self.requests.len() as u64
+    }
+
+    /// The number of the import under way, or of the last one.
+    pub fn current(&self) -> u64 {
+        self.begun
+    }
+
+    /// How many imports ended: all up to this number. [`Self::last_plan`] is what that one found.
+    pub fn finished(&self) -> u64 {
+        self.finished
     }
 
     /// The operator says that the missing entries are really gone: the next import, at once,
@@ -254,6 +272,11 @@ impl ConfigurationMachine {
         true
     }
 
+    /// The settings in force.
+    pub fn options(&self) -> &ConfigurationOptions {
+        &self.options
+    }
+
     /// Takes new settings.
     pub fn set_options(&mut self, options: ConfigurationOptions) {
         self.clock.set_options(options.clock.clone());
@@ -261,7 +284,7 @@ impl ConfigurationMachine {
     }
 
     /// What the last import found.
-    pub fn last_plan(&self) -> Option<&ImportPlan> {
+    pub fn last_plan(&self) -> Option<&Arc<ImportPlan>> {
         self.last_plan.as_ref()
     }
 
@@ -286,7 +309,7 @@ impl ConfigurationMachine {
     fn due(&self, now: Now) -> MonoTime {
         let planned = self.next.unwrap_or(now.mono);
         let waits = self.phase.held().is_some() || self.phase == FeedPhase::BackingOff;
-        if self.requested.is_some() && self.import.is_none() {
+        if !self.requests.is_empty() && self.import.is_none() {
             return now.mono;
         }
         if !self.wished || self.import.is_some() || waits {
@@ -416,7 +439,8 @@ impl ConfigurationMachine {
             return;
         }
         self.import = None;
-        self.last_plan = Some(import.plan);
+        self.last_plan = Some(Arc::new(import.plan));
+        self.finished = self.begun;
         self.ended = Some(now.mono);
         self.next = Some(now.mono.plus(self.options.period));
     }

@@ -167,6 +167,11 @@ impl RealtimeMachine {
         pending.unwrap_or(&self.state).clone()
     }
 
+    /// What the store keeps of the feed as it is known, whatever is pending.
+    pub fn feed_state_between(&self) -> FeedState {
+        self.state.clone()
+    }
+
     /// Polls at the next `begin`, also where the feed is held or waits.
     pub fn poll_now(&mut self, now: Now) {
         let timetable = self.timetable(now);
