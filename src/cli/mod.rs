@@ -4,6 +4,7 @@
 //! `pub fn run(&Arguments) -> anyhow::Result<Exit>`. What a person reads goes to standard output,
 //! what went wrong to standard error, and the exit code is one of [`Exit`] (architecture §7).
 
+pub mod check;
 pub mod simulate;
 
 use std::path::PathBuf;
@@ -23,7 +24,9 @@ struct CommandLine {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Check(check::Arguments),
+}
 
 /// The file that says which box is meant.
 #[derive(Debug, Clone, clap::Args)]
@@ -77,7 +80,9 @@ pub fn main() -> Exit {
 }
 
 fn run(command: &Command) -> anyhow::Result<Exit> {
-    match *command {}
+    match command {
+        Command::Check(arguments) => check::run(arguments),
+    }
 }
 
 /// Help and version are no mistakes; everything else that clap says is one (64).
