@@ -201,15 +201,6 @@ impl Snapshot {
         });
     }
 
-    /// Puts another row in the place of one that was pushed (an earlier copy of the same agent).
-    ///
-    /// # Panics
-    /// Where no row has this index.
-    pub fn replace(&mut self, index: usize, row: AgentState<'_>) {
-        self.push(row);
-        self.rows.swap_remove(index);
-    }
-
     /// The row with this index, in the order of the answer.
     ///
     /// # Panics
@@ -386,12 +377,7 @@ mod tests {
             snapshot.push(row);
         }
         assert_eq!(snapshot.rows().collect::<Vec<_>>(), rows);
-        let later = AgentState {
-            state: "Busy",
-            ..rows[0]
-        };
-        snapshot.replace(0, later);
-        assert_eq!(snapshot.rows().collect::<Vec<_>>(), [later, rows[1]]);
+        assert_eq!(snapshot.row(1), rows[1]);
         snapshot.clear();
         assert!(snapshot.is_empty());
     }

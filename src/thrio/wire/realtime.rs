@@ -1,6 +1,7 @@
-//! Agent states: one body into a reused [`Snapshot`], each agent once.
-
-use std::hash::{BuildHasher, RandomState};
+//! Agent states: one body into a reused [`Snapshot`].
+//!
+//! Which rows are of one agent only the roster can tell (one may go by id, another by user name), so
+//! that duplicates are found where snapshots are compared.
 
 use super::names::Matcher;
 use super::rows::{Parse, RowSink, Shape, WireError, from_text};
@@ -21,7 +22,6 @@ pub struct RealtimeParser {
     matcher: Matcher,
     envelope: Envelope,
     time_format: Option<TimeFormat>,
-    seen: Seen,
 }
 
 impl RealtimeParser {
@@ -37,14 +37,12 @@ impl RealtimeParser {
             ]),
             envelope: api.envelope.clone(),
             time_format: api.row_time_format.clone(),
-            seen: Seen::default(),
         }
     }
 
     /// Reads a body into `into`, which is cleared first and left empty on an error.
     pub fn parse(&mut self, body: &[u8], into: &mut Snapshot) -> Result<Shape, WireError> {
         into.clear();
-        self.seen.clear();
         // Checked at once, which is faster than text by text.
         let body = std::str::from_utf8(body).map_err(|error| {
             WireError::Syntax(format!("no UTF-8 at byte {}", error.valid_up_to()))
@@ -52,7 +50,6 @@ impl RealtimeParser {
         let body = body.strip_prefix('\u{feff}').unwrap_or(body);
         let sink = Sink {
             into: &mut *into,
-            seen: &mut self.seen,
             time_format: self.time_format.as_ref(),
         };
         let mut parse = Parse::new(&mut self.matcher, sink);
@@ -72,23 +69,12 @@ impl RealtimeParser {
 
 struct Sink<'a> {
     into: &'a mut Snapshot,
-    seen: &'a mut Seen,
     time_format: Option<&'a TimeFormat>,
 }
 
 impl Sink<'_> {
     fn reject(&mut self, reason: RejectReason, detail: &str) {
         self.into.rejected.push(reason, || super::excerpt(detail));
-    }
-
-    fn take(&mut self, row: AgentState<'_>) {
-        match self.seen.find_or_insert(self.into, &row) {
-            None => self.into.push(row),
-            Some(earlier) => {
-                self.into.replace(earlier, row);
-                self.reject(RejectReason::Duplicate, &format!("agent {}", row.agent));
-            }
-        }
     }
 }
 
@@ -114,7 +100,7 @@ impl<'de> RowSink<'de> for Sink<'_> {
         if is_longer(agent, ID_CHARS_MAX) || is_longer(state, STATE_CHARS_MAX) {
             return self.reject(RejectReason::TooLong, &format!("agent {agent}: {state}"));
         }
-        self.take(AgentState {
+        self.into.push(AgentState {
             agent,
             by_username,
             state,
@@ -128,7 +114,6 @@ impl<'de> RowSink<'de> for Sink<'_> {
 
     fn forget(&mut self) {
         self.into.clear();
-        self.seen.clear();
     }
 }
 
@@ -144,95 +129,6 @@ fn since(slots: &Slots<'_>, format: Option<&TimeFormat>) -> Option<WallTime> {
 /// Bytes bound characters from above, so they are counted only where it can matter.
 fn is_longer(text: &str, chars_max: usize) -> bool {
     text.len() > chars_max && text.chars().count() > chars_max
-}
-
-/// The agents of this answer: a hash table of row numbers, so that a later copy finds the earlier.
-#[derive(Debug, Clone)]
-struct Seen {
-    /// A power of two of slots; each holds a hash and a row number + 1 (0 = free).
-    slots: Vec<(u32, u32)>,
-    len: usize,
-    seed: u64,
-}
-
-impl Default for Seen {
-    fn default() -> Self {
-        Self {
-            slots: Vec::new(),
-            len: 0,
-            // So that no list of ids is slow by design.
-            seed: RandomState::new().hash_one(0_u8),
-        }
-    }
-}
-
-impl Seen {
-    fn clear(&mut self) {
-        self.slots.fill((0, 0));
-        self.len = 0;
-    }
-
-    /// The row that holds this agent already; else its place is taken for the next row pushed.
-    fn find_or_insert(&mut self, rows: &Snapshot, row: &AgentState<'_>) -> Option<usize> {
-        if (self.len + 1) * 2 > self.slots.len() {
-            self.grow();
-        }
-        let hash = hash(self.seed, row.agent.as_bytes());
-        let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
-        loop {
-            let (other, number) = self.slots[at];
-            if number == 0 {
-                let number = u32::try_from(rows.len() + 1).expect("bodies are limited below 4 GiB");
-                self.slots[at] = (hash, number);
-                self.len += 1;
-                return None;
-            }
-            if other == hash {
-                let index = number as usize - 1;
-                let known = rows.row(index);
-                if known.agent == row.agent && known.by_username == row.by_username {
-                    return Some(index);
-                }
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(64);
-        let old = std::mem::replace(&mut self.slots, vec![(0, 0); size]);
-        for (hash, number) in old.into_iter().filter(|(_, number)| *number != 0) {
-            let mut at = hash as usize & (size - 1);
-            while self.slots[at].1 != 0 {
-                at = (at + 1) & (size - 1);
-            }
-            self.slots[at] = (hash, number);
-        }
-    }
-}
-
-/// A keyed multiply-and-fold hash over 8-byte pieces: a few ns for an id.
-fn hash(seed: u64, bytes: &[u8]) -> u32 {
-    const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut state = seed ^ bytes.len() as u64;
-    let (pieces, rest) = bytes.as_chunks::<8>();
-    for piece in pieces {
-        state = fold(state ^ u64::from_le_bytes(*piece), K);
-    }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let state = fold(state ^ u64::from_le_bytes(last), K);
-    #[expect(clippy::cast_possible_truncation, reason = "a hash keeps its low bits")]
-    let hash = state as u32;
-    hash
-}
-
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are kept")]
-    let folded = (product as u64) ^ ((product >> 64) as u64);
-    folded
 }
 
 #[cfg(test)]
@@ -396,33 +292,6 @@ mod tests {
                 RejectReason::TooLong,
             ]
         );
-    }
-
-    #[test]
-    fn of_duplicates_the_last_counts() {
-        let body = r#"[{"agentId":"a","status":"1"},{"agentId":"b","status":"2"},
-            {"agentId":"a","status":"3"},{"username":"a","status":"4"},{"agentId":"a","status":"5"}]"#;
-        let (rows, rejected) = read(body).unwrap();
-        let mut states: Vec<_> = rows
-            .iter()
-            .map(|r| (r.0.as_str(), r.1, r.2.as_str()))
-            .collect();
-        states.sort_unstable();
-        assert_eq!(
-            states,
-            [("a", false, "5"), ("a", true, "4"), ("b", false, "2")]
-        );
-        assert_eq!(rejected, [RejectReason::Duplicate; 2]);
-    }
-
-    #[test]
-    fn many_agents_are_all_told_apart() {
-        let rows: Vec<_> = (0..5_000)
-            .map(|n| format!(r#"{{"agentId":"agent-{n}","status":"s"}}"#))
-            .collect();
-        let body = format!("[{}]", rows.join(","));
-        let (rows, rejected) = read(&body).unwrap();
-        assert_eq!((rows.len(), rejected.len()), (5_000, 0));
     }
 
     #[test]
