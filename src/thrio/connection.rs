@@ -464,18 +464,44 @@ impl Lister<'_> {
 }
 
 fn list_ask<'a>(lister: &Lister<'a>, offset: u64) -> Ask<'a> {
+    let first = page_ask(
+        lister.connection,
+        lister.operation,
+        lister.request,
+        lister.rows,
+        lister.clock,
+        lister.stop,
+    );
     Ask {
-        operation: lister.operation,
-        request: lister.request,
         values: Values {
             offset: Some(offset),
-            rows: Some(lister.rows),
+            ..first.values
+        },
+        ..first
+    }
+}
+
+/// The request of a list's first page.
+pub(super) fn page_ask<'a>(
+    connection: &ThrioConnection,
+    operation: &'static str,
+    request: RequestTemplate<'a>,
+    rows: u32,
+    clock: &'a dyn Clock,
+    stop: &'a StopToken,
+) -> Ask<'a> {
+    Ask {
+        operation,
+        request,
+        values: Values {
+            offset: Some(0),
+            rows: Some(rows),
             ..Values::default()
         },
-        bytes_max: lister.connection.sessions.options().body_bytes_max,
+        bytes_max: connection.sessions.options().body_bytes_max,
         retry_after_max: RETRY_AFTER_MAX,
-        clock: lister.clock,
-        stop: lister.stop,
+        clock,
+        stop,
     }
 }
 

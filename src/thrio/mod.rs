@@ -11,6 +11,7 @@ mod http;
 mod mask;
 pub mod options;
 mod paging;
+pub mod probe;
 mod session;
 pub mod wire;
 

@@ -16,6 +16,7 @@ mod slots;
 
 pub use configuration::{AgentsParser, Page, QueuesParser};
 pub use historical::{HistoricalParser, ROWS_MAX};
+pub(crate) use names::normalise;
 pub use realtime::RealtimeParser;
 pub use rows::{Shape, WireError};
 

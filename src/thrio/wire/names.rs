@@ -128,7 +128,7 @@ impl Node {
 }
 
 /// A name as names are compared: without case, `-` and `_`.
-pub(super) fn normalise(name: &str) -> String {
+pub(crate) fn normalise(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '-' | '_'))
         .flat_map(char::to_lowercase)
