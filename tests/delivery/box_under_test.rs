@@ -1,0 +1,285 @@
+//! A real store with one forward worker, stepped in virtual time.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+use thrio_edge::domain::call::Do;
+use thrio_edge::domain::delivery::{
+    DeliveryBalance, DeliveryOptions, DeliveryProgress, DeliveryStatus,
+};
+use thrio_edge::domain::health::Heartbeat;
+use thrio_edge::domain::ids::{
+    AgentId, BoxId, DestinationName, QueueId, RecordSeq, SourceName, StateText,
+};
+use thrio_edge::domain::interval::IntervalStart;
+use thrio_edge::domain::record::{
+    Category, Figures, IntervalRecord, Origin, Record, RevisionReason, Run, StateTransaction,
+};
+use thrio_edge::domain::timestamp::{MonoTime, Now, WallTime};
+use thrio_edge::forwarder::{ForwardHandle, ForwardSettings, ForwardWorker};
+use thrio_edge::stop::{StopToken, Waker};
+use thrio_edge::store::{Commit, Store, StoreOptions};
+
+use crate::scripted::Scripted;
+
+/// When every test begins: on a quarter hour.
+pub const START: WallTime = WallTime::from_s(1_764_000_000);
+/// A run that needs longer has stalled.
+const PATIENCE: Duration = Duration::from_hours(4);
+
+pub fn seq(n: u64) -> RecordSeq {
+    RecordSeq::new(n)
+}
+
+pub struct Box_ {
+    folder: TempDir,
+    pub store: Store,
+    worker: Option<ForwardWorker>,
+    pub handle: ForwardHandle,
+    options: DeliveryOptions,
+    pub destination: Scripted,
+    now: MonoTime,
+    lives: u64,
+    journaled: i64,
+}
+
+impl Box_ {
+    pub fn new(options: DeliveryOptions, destination: Scripted) -> Self {
+        Self::with_history(0, options, destination)
+    }
+
+    /// A box whose journal holds records before the destination is first configured.
+    pub fn with_history(records: u64, options: DeliveryOptions, destination: Scripted) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(&folder, MonoTime::ZERO);
+        if records > 0 {
+            append(
+                &store,
+                &transactions("main", records, &mut 0),
+                Now::default(),
+            );
+        }
+        let (worker, handle) = worker(&store, options.clone(), 1);
+        Self {
+            folder,
+            store,
+            worker: Some(worker),
+            handle,
+            options,
+            destination,
+            now: MonoTime::ZERO,
+            lives: 1,
+            journaled: i64::try_from(records).expect("few"),
+        }
+    }
+
+    fn clock(&self) -> Now {
+        at(self.now)
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.now.since_start()
+    }
+
+    pub fn sources(&self) -> Vec<SourceName> {
+        sources()
+    }
+
+    pub fn journal_transactions(&mut self, count: u64) {
+        self.journal_transactions_of("main", count);
+    }
+
+    pub fn journal_transactions_of(&mut self, source: &str, count: u64) {
+        let records = transactions(source, count, &mut self.journaled);
+        append(&self.store, &records, self.clock());
+    }
+
+    pub fn journal_intervals(&mut self, count: i64) {
+        let records: Vec<_> = (0..count).map(interval).collect();
+        append(&self.store, &records, self.clock());
+    }
+
+    /// Steps until `time` has passed.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now.plus(time);
+        while self.now < end {
+            let until = self.step();
+            self.now = until.min(end).max(self.now);
+        }
+    }
+
+    pub fn run_until_delivered(&mut self) {
+        let patience = self.now.plus(PATIENCE);
+        while self.backlog() > 0 {
+            let until = self.step();
+            self.now = until.max(self.now);
+            assert!(self.now < patience, "stalled: {:?}", self.status());
+        }
+    }
+
+    fn step(&mut self) -> MonoTime {
+        let now = self.clock();
+        let elapsed = self.elapsed();
+        let worker = self.worker.as_mut().expect("a life is on");
+        match worker.begin(now).expect("the store is whole") {
+            Do::WaitUntil(until) => until,
+            Do::Call(call) => {
+                let outcome = self.destination.call(elapsed, call);
+                self.now = self.now.plus(self.destination.latency());
+                let now = at(self.now);
+                worker.complete(now, outcome).expect("the store is whole");
+                self.now
+            }
+        }
+    }
+
+    /// The process ends and starts again; without a flush, what rode is lost.
+    pub fn restart(&mut self, flush: bool) {
+        if flush {
+            self.store.flush(self.clock()).expect("flushed");
+        }
+        self.reopen();
+    }
+
+    fn reopen(&mut self) {
+        self.worker = None;
+        // The former store must be closed before its file is opened again.
+        self.store = {
+            let other = tempfile::tempdir().expect("a folder");
+            let placeholder = open(&other, self.now);
+            drop(std::mem::replace(&mut self.store, placeholder));
+            open(&self.folder, self.now)
+        };
+        self.lives += 1;
+        let (worker, handle) = worker(&self.store, self.options.clone(), self.lives);
+        self.worker = Some(worker);
+        self.handle = handle;
+    }
+
+    /// The cursor is lost, as by a power cut before it was written.
+    pub fn forget_progress(&mut self) {
+        self.worker = None;
+        let name = name();
+        self.store.note_progress(&name, DeliveryProgress::default());
+        self.restart(true);
+    }
+
+    pub fn plant_early_cursor(&mut self) {
+        let worker = self.worker.as_mut().expect("a life is on");
+        worker.plant_early_cursor();
+    }
+
+    pub fn status(&self) -> DeliveryStatus {
+        let worker = self.worker.as_ref().expect("a life is on");
+        worker.machine().status(self.store.head())
+    }
+
+    fn backlog(&self) -> u64 {
+        self.status().balance.backlog
+    }
+
+    pub fn check_balance(&self) -> DeliveryBalance {
+        let balance = self.status().balance;
+        assert!(balance.holds(), "{balance:?}");
+        balance
+    }
+
+    pub fn quarantined(&self) -> Vec<u64> {
+        let list = self.store.quarantine_list(&name(), RecordSeq::ZERO, 10_000);
+        let list = list.expect("the store is whole");
+        list.iter().map(|entry| entry.record.seq.get()).collect()
+    }
+}
+
+fn at(now: MonoTime) -> Now {
+    Now {
+        wall: START.plus(now.since_start()),
+        mono: now,
+    }
+}
+
+fn name() -> DestinationName {
+    DestinationName::new("upstream").expect("a name")
+}
+
+fn sources() -> Vec<SourceName> {
+    ["main", "other"]
+        .map(|s| SourceName::new(s).expect("a name"))
+        .to_vec()
+}
+
+fn open(folder: &TempDir, now: MonoTime) -> Store {
+    let box_id = BoxId::new("box-1").expect("an id");
+    let mut options = StoreOptions::new(folder.path().to_path_buf(), box_id);
+    options.min_free = 0;
+    Store::open(&options, at(now)).expect("opened").store
+}
+
+fn append(store: &Store, records: &[Record], now: Now) {
+    let commit = Commit {
+        records,
+        feed_states: &[],
+    };
+    store.append(&commit, now).expect("appended");
+}
+
+fn worker(store: &Store, options: DeliveryOptions, life: u64) -> (ForwardWorker, ForwardHandle) {
+    let box_id = store.box_id();
+    let settings = ForwardSettings {
+        name: name(),
+        options,
+        sources: sources(),
+        heartbeat: Box::new(move |now| Heartbeat {
+            box_id: box_id.clone(),
+            version: "0".to_owned(),
+            started_at: START,
+            at: now.wall,
+            backlog: 0,
+            oldest_unsent_at: None,
+            alarms: Vec::new(),
+            feeds: Vec::new(),
+        }),
+        seed: life,
+    };
+    ForwardWorker::new(settings, store.clone(), Waker::new(&StopToken::new())).expect("restored")
+}
+
+fn transactions(source: &str, count: u64, journaled: &mut i64) -> Vec<Record> {
+    (0..count)
+        .map(|_| {
+            *journaled += 1;
+            let started_at = START.plus_ms(*journaled);
+            Record::Transaction(StateTransaction {
+                source: SourceName::new(source).expect("a name"),
+                agent: AgentId::new(&format!("a-{}", *journaled % 7)).expect("an id"),
+                started_at,
+                state: StateText::new("Ready").expect("a state"),
+                category: Category::Available,
+                previous_state: None,
+                earliest_at: None,
+                observed_at: started_at,
+                origin: Origin::Observed,
+                clamped: false,
+                tied: false,
+            })
+        })
+        .collect()
+}
+
+fn interval(n: i64) -> Record {
+    Record::Interval(IntervalRecord {
+        source: SourceName::new("main").expect("a name"),
+        queue: QueueId::new("q-1").expect("an id"),
+        interval_start: IntervalStart::containing(START).plus(n),
+        figures: Figures {
+            entered: Some(3),
+            abandoned: None,
+            handle_time_s: Some(900),
+        },
+        revision: 1,
+        answered_at: START,
+        run: Run::Live,
+        reason: RevisionReason::First,
+        suspect: None,
+    })
+}
