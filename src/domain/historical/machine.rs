@@ -173,9 +173,10 @@ impl HistoricalMachine {
 
     /// What to do now.
     pub fn begin(&mut self, now: Now) -> Do<HistoricalCall> {
-        self.in_flight = None;
-        if self.pending.take().is_some() {
-            // The store did not take the answer: neither it nor Thrio is hurried.
+        let is_unfinished = self.in_flight.take().is_some();
+        if self.pending.take().is_some() || is_unfinished {
+            // The store did not take the answer, or could not be asked what is known: neither it
+            // nor Thrio is hurried.
             self.gates.any = self.gates.any.max(now.mono.plus(self.options.backoff_min));
         }
         let due = self.clock.due_time(now);

@@ -243,6 +243,18 @@ fn a_decision_that_the_store_did_not_take_is_forgotten() {
 }
 
 #[test]
+fn a_call_whose_answer_could_not_be_compared_is_not_repeated_at_once() {
+    let mut rig = box_with(week());
+    assert!(matches!(rig.machine.begin(rig.now), Do::Call(_)));
+    let Do::WaitUntil(until) = rig.machine.begin(rig.now) else {
+        panic!("the store needs a moment");
+    };
+    assert_eq!(until.since(rig.now.mono), 5 * SECOND);
+    rig.run_for(10 * MINUTE);
+    assert_eq!(rig.not_fetched(rig.expected(7 * DAY)), []);
+}
+
+#[test]
 fn a_box_that_boots_in_1970_asks_again_by_thrios_clock() {
     let mut rig = box_with(week());
     let boot = WallTime::from_s(1_000);
