@@ -5,6 +5,7 @@
 //! what went wrong to standard error, and the exit code is one of [`Exit`] (architecture §7).
 
 pub mod check;
+pub mod probe;
 pub mod simulate;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Probe(probe::Arguments),
 }
 
 /// The file that says which box is meant.
@@ -82,6 +84,7 @@ pub fn main() -> Exit {
 fn run(command: &Command) -> anyhow::Result<Exit> {
     match command {
         Command::Check(arguments) => check::run(arguments),
+        Command::Probe(arguments) => probe::run(arguments),
     }
 }
 

@@ -258,6 +258,10 @@ impl<'de> RowSink<'de> for Sink<'_> {
         self.overflowed = false;
     }
 
+    fn keys_name_lists(&self) -> bool {
+        self.api.queue_from == QueueFrom::Key
+    }
+
     /// Where one interval was asked for, the answer may be its figures, bare.
     fn is_single(&self, own: &Slots<'de>) -> bool {
         self.call.window.len() == 1
@@ -406,15 +410,27 @@ mod tests {
     #[test]
     fn a_map_gives_its_key_where_the_row_has_no_id() {
         let body = format!(
-            r#"{{"a":{{"interval":1785000600,{FIGURES}}},"b":{{"queueId":"c","interval":1785000600,{FIGURES}}},
-                "d":[{{"interval":1785000600,{FIGURES}}},{{"interval":1785001500,{FIGURES}}}]}}"#
+            r#"{{"a":{{"interval":1785000600,{FIGURES}}},"b":{{"queueId":"c","interval":1785000600,{FIGURES}}}}}"#
         );
         let mut api = HistoricalApi::default();
         let (rows, _) = read(&api, &call(2), &body).unwrap();
-        assert_eq!(rows, [row("a", 0), row("c", 0), row("d", 0), row("d", 1)]);
+        assert_eq!(rows, [row("a", 0), row("c", 0)]);
         api.queue_from = QueueFrom::Key;
         let (rows, _) = read(&api, &call(2), &body).unwrap();
-        assert_eq!(rows[1], row("b", 0));
+        assert_eq!(rows, [row("a", 0), row("b", 0)]);
+    }
+
+    #[test]
+    fn the_name_of_a_list_is_a_queue_only_where_a_setting_says_so() {
+        let body = format!(
+            r#"{{"d":[{{"interval":1785000600,{FIGURES}}},{{"interval":1785001500,{FIGURES}}}]}}"#
+        );
+        let mut api = HistoricalApi::default();
+        let (rows, rejected) = read(&api, &call(2), &body).unwrap();
+        assert_eq!((rows, rejected), (vec![], vec![RejectReason::MissingId; 2]));
+        api.queue_from = QueueFrom::Key;
+        let (rows, _) = read(&api, &call(2), &body).unwrap();
+        assert_eq!(rows, [row("d", 0), row("d", 1)]);
     }
 
     #[test]

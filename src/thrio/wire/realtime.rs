@@ -175,6 +175,7 @@ mod tests {
             format!(r#"{{"result":1,"data":{{"items":{rows}}}}}"#),
             r#"{"a":{"agentStatus":"Busy"},"b":{"agentId":"b","status":"x y"}}"#.to_owned(),
             r#"{"data":{"a":{"agentStatus":"Busy"},"b":{"status":"x y"}}}"#.to_owned(),
+            format!(r#"{{"unknownName":{rows}}}"#),
         ] {
             assert_eq!(read(&body).unwrap(), (expected.clone(), vec![]), "{body}");
         }

@@ -78,6 +78,11 @@ pub(super) trait RowSink<'de> {
     fn malformed(&mut self, what: &str);
     /// What came so far were not rows.
     fn forget(&mut self);
+    /// Whether the key of a list of rows is their id: else it is an envelope's unknown name, and
+    /// taking it for an id would store rows under it.
+    fn keys_name_lists(&self) -> bool {
+        false
+    }
     /// Whether an object without an envelope may be one row itself.
     fn is_single(&self, own: &Slots<'de>) -> bool {
         let _ = own;
@@ -298,6 +303,7 @@ impl<'de, S: RowSink<'de>> Visitor<'de> for ContainerSeed<'_, '_, 'de, S> {
             own: Slots::new(),
             members: 0,
             rows: false,
+            list: None,
             enveloped: false,
             path: self.path,
             depth: self.depth,
@@ -336,6 +342,8 @@ struct Object<'de> {
     members: usize,
     /// Some member was a row.
     rows: bool,
+    /// Where a list under an unknown name lies.
+    list: Option<String>,
     enveloped: bool,
     path: String,
     depth: usize,
@@ -346,7 +354,9 @@ impl<'de> Object<'de> {
         if self.enveloped {
             return;
         }
-        if self.rows || self.members == 0 {
+        if let Some(list) = self.list {
+            parse.shape.envelope = Some(list);
+        } else if self.rows || self.members == 0 {
             parse.shape.envelope = Some(named(self.path, "map"));
             parse.shape.is_map = true;
         } else if parse.sink.is_single(&self.own) {
@@ -469,11 +479,14 @@ impl<'de, S: RowSink<'de>> Visitor<'de> for MemberSeed<'_, '_, 'de, S> {
         if self.object.enveloped {
             return drain_seq(seq);
         }
-        // A map of id to several rows.
         self.object.rows = true;
+        let is_keyed = self.parse.sink.keys_name_lists();
+        if !is_keyed {
+            self.object.list = Some(self.below());
+        }
         while seq
             .next_element_seed(RowSeed {
-                key: Some(self.key),
+                key: is_keyed.then_some(self.key),
                 parse: &mut *self.parse,
             })?
             .is_some()
