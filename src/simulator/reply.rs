@@ -56,7 +56,8 @@ pub(super) fn failure(fault: &FaultKind) -> Option<Response> {
     })
 }
 
-fn status_of(status: u16) -> StatusCode {
+/// The status, or 500 where there is no such status.
+pub(super) fn status_of(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 

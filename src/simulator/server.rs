@@ -20,7 +20,7 @@ use super::faults::{Behaviour, FaultKind, Route, Switchboard};
 use super::question::Question;
 use super::replay::Replay;
 use super::reply::{
-    NOT_FOUND_PAGE, body_length, failure, html, json_body, problem, set, with_type,
+    NOT_FOUND_PAGE, body_length, failure, html, json_body, problem, set, status_of, with_type,
 };
 use super::session::{Refused, Sessions};
 use super::speech::{List, LocationStyle, Speech};
@@ -278,6 +278,11 @@ impl Desk {
     }
 
     fn route(&self, path: &str) -> Option<Route> {
+        if let Answers::Kept(replay) = &self.answers
+            && let Some(route) = replay.route(path)
+        {
+            return Some(route);
+        }
         match path {
             "/provider/token-with-authorities" => Some(Route::Login),
             "/data/api/types/queue" => Some(Route::Queues),
@@ -320,7 +325,7 @@ impl Desk {
         match &self.answers {
             Answers::Simulated(centre) => self.simulated(centre, asked, &token, now_ms),
             Answers::Kept(replay) => match replay.next(asked.route) {
-                Some((content_type, body)) => with_type(StatusCode::OK, &content_type, body),
+                Some(kept) => with_type(status_of(kept.status), &kept.content_type, kept.body),
                 None => html(StatusCode::NOT_FOUND, NOT_FOUND_PAGE),
             },
         }

@@ -445,6 +445,11 @@ fn kept_answers_are_served_in_order_and_the_last_stays() {
     let keep = |name: &str, body: &str| std::fs::write(directory.path().join(name), body).unwrap();
     keep("realtime-1.json", "[1]");
     keep("realtime-2.html", "<html>2</html>");
+    keep("queues-001.json", r#"{"rows": []}"#);
+    keep(
+        "call-queues-001.json",
+        r#"{"path": "/tenant/queues", "status": 203, "content_type": "text/json"}"#,
+    );
     let replay = simulator::Replay::read(directory.path()).unwrap();
     let server = simulator::serve_replay(
         "127.0.0.1:0".parse().unwrap(),
@@ -460,6 +465,11 @@ fn kept_answers_are_served_in_order_and_the_last_stays() {
         .collect();
     assert_eq!(bodies, ["[1]", "<html>2</html>", "<html>2</html>"]);
     assert_eq!(client.get(&last_two_hours(), &token).unwrap().status, 404);
+    let described = client.get("/tenant/queues?offset=0", &token).unwrap();
+    assert_eq!(
+        (described.status, described.body.as_str()),
+        (203, r#"{"rows": []}"#)
+    );
     let empty = tempfile::tempdir().unwrap();
     assert!(simulator::Replay::read(empty.path()).is_err());
 }
