@@ -12,14 +12,18 @@ use thrio_edge::collector::realtime::RealtimeFeed;
 use thrio_edge::collector::{FeedWorker, SourceBoard};
 use thrio_edge::domain::call::{CallFailure, Do, HistoricalAnswer, Snapshot, Timing};
 use thrio_edge::domain::clock_offset::ClockOptions;
+use thrio_edge::domain::delivery::{DeliveryBalance, DeliveryOptions};
+use thrio_edge::domain::health::Heartbeat;
 use thrio_edge::domain::historical::HistoricalOptions;
-use thrio_edge::domain::ids::{BoxId, Feed, SourceName};
+use thrio_edge::domain::ids::{BoxId, DestinationName, Feed, SourceName};
 use thrio_edge::domain::realtime::RealtimeOptions;
 use thrio_edge::domain::timestamp::{MonoTime, Now, WallTime};
+use thrio_edge::forwarder::{DeliveryCall, DeliveryOutcome, ForwardSettings, ForwardWorker};
 use thrio_edge::stop::{StopToken, Waker};
 use thrio_edge::store::{PlantedBug, SimulatedDisk, Store, StoreOptions};
 
 use crate::centre::{self, Trouble};
+use crate::destination::{Applied, Upstream};
 use crate::ledger::Ledger;
 use crate::truth::Truth;
 
@@ -29,16 +33,23 @@ pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 pub(crate) const START_MS: i64 = 1_767_571_200_000;
 pub(crate) const PERIOD_MS: i64 = 60_000;
 
+/// At the end nothing more is collected, and what was collected last is still delivered.
+const DRAIN_MS: i64 = 120_000;
+
 /// What one simulated run is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub seed: u64,
     /// Days with trouble; a quiet time to heal follows.
     pub days: i64,
+    /// The mean time between two power cuts.
+    pub(crate) power_holds_ms: i64,
     /// How long nothing goes wrong at the end.
     pub quiet_ms: i64,
     /// A mistake that the run must find.
-    pub planted: Option<PlantedBug>,
+    pub(crate) planted: Option<PlantedBug>,
+    /// The other mistake: the cursor moves before the acknowledgement.
+    pub(crate) early_cursor: bool,
 }
 
 impl Plan {
@@ -47,8 +58,20 @@ impl Plan {
         Self {
             seed,
             days: 5,
+            power_holds_ms: 9 * HOUR_MS,
             quiet_ms: 2 * DAY_MS,
             planted: None,
+            early_cursor: false,
+        }
+    }
+
+    /// One day in which power fails every twenty minutes, then time to heal.
+    pub(crate) fn bad_power(seed: u64) -> Self {
+        Self {
+            days: 1,
+            power_holds_ms: HOUR_MS / 3,
+            quiet_ms: DAY_MS,
+            ..Self::week(seed)
         }
     }
 
@@ -71,6 +94,12 @@ enum Event {
     RealtimeAnswer(u64, Now, i64, Result<Snapshot, CallFailure>),
     HistoricalAnswer(u64, Now, i64, Result<HistoricalAnswer, CallFailure>),
     Maintain(u64),
+    Forward(u64),
+    /// What was sent arrives upstream, whoever sent it and whether he still lives.
+    Arrives(u64, DeliveryCall, i64),
+    ForwardAnswer(u64, DeliveryOutcome),
+    UpstreamBreaks,
+    UpstreamRecovers,
     /// The line turns bad, or good again.
     TroubleBegins,
     TroubleEnds,
@@ -83,6 +112,15 @@ enum Event {
     ClockIsSet,
 }
 
+impl Event {
+    fn is_delivery(&self) -> bool {
+        matches!(
+            self,
+            Self::Forward(_) | Self::Arrives(..) | Self::ForwardAnswer(..)
+        )
+    }
+}
+
 /// One process from its start to its end.
 struct Life {
     number: u64,
@@ -90,6 +128,7 @@ struct Life {
     store: Store,
     realtime: FeedWorker<RealtimeFeed>,
     historical: FeedWorker<HistoricalFeed>,
+    forward: ForwardWorker,
 }
 
 pub(crate) struct World {
@@ -101,6 +140,9 @@ pub(crate) struct World {
     /// What the box's wall clock is ahead of the truth.
     wall_error_ms: i64,
     trouble: Option<Trouble>,
+    upstream_trouble: Option<Upstream>,
+    pub(crate) applied: Applied,
+    pub(crate) balance: Option<DeliveryBalance>,
     life: Option<Life>,
     lives: u64,
     events: BinaryHeap<Reverse<(i64, u64)>>,
@@ -133,6 +175,9 @@ impl World {
             now_ms: START_MS,
             wall_error_ms: 0,
             trouble: None,
+            upstream_trouble: None,
+            applied: Applied::default(),
+            balance: None,
             life: None,
             lives: 0,
             events: BinaryHeap::new(),
@@ -146,7 +191,8 @@ impl World {
         };
         world.at(START_MS, Event::Boot);
         world.sprinkle(|| Event::TroubleBegins, 5 * HOUR_MS);
-        world.sprinkle(|| Event::PowerWillFail, 9 * HOUR_MS);
+        world.sprinkle(|| Event::UpstreamBreaks, 6 * HOUR_MS);
+        world.sprinkle(|| Event::PowerWillFail, plan.power_holds_ms);
         world.sprinkle(|| Event::Restart, 17 * HOUR_MS);
         world.sprinkle(|| Event::ClockJumps, 13 * HOUR_MS);
         world
@@ -174,11 +220,14 @@ impl World {
     pub(crate) fn run(&mut self) -> Store {
         let end = self.plan.end_ms();
         while let Some(Reverse((ms, number))) = self.events.pop() {
-            if ms > end {
+            let event = self.pending.remove(&number).expect("each event comes once");
+            if ms > end + DRAIN_MS {
                 break;
             }
+            if ms > end && !event.is_delivery() {
+                continue;
+            }
             self.now_ms = self.now_ms.max(ms);
-            let event = self.pending.remove(&number).expect("each event comes once");
             self.happen(event);
         }
         let life = self.life.take().expect("the box runs in the quiet time");
@@ -186,6 +235,7 @@ impl World {
             .flush(self.now_of(life.booted_ms))
             .expect("a quiet disk");
         self.ledger.read_on(&life.store);
+        self.balance = Some(life.forward.machine().balance(life.store.head()));
         life.store
     }
 
@@ -209,14 +259,21 @@ impl World {
                 self.historical_answer(life, sent, served_ms, &outcome);
             }
             Event::Maintain(life) => self.maintain(life),
+            Event::Forward(life) => self.step_forward(life),
+            Event::Arrives(life, call, back_ms) => self.arrives(life, call, back_ms),
+            Event::ForwardAnswer(life, outcome) => self.forward_answer(life, outcome),
+            Event::UpstreamBreaks => {
+                self.upstream_trouble = Some(Upstream::any(&mut self.rng));
+                let until = self.now_ms + self.lasts();
+                self.at(
+                    until.min(self.plan.trouble_until_ms()),
+                    Event::UpstreamRecovers,
+                );
+            }
+            Event::UpstreamRecovers => self.upstream_trouble = None,
             Event::TroubleBegins => {
                 self.trouble = Some(Trouble::any(&mut self.rng));
-                // Mostly minutes, now and then a day and a half.
-                let lasts = match self.rng.u32(..10) {
-                    0 => self.rng.i64(HOUR_MS..36 * HOUR_MS),
-                    1..=4 => self.rng.i64(HOUR_MS / 6..2 * HOUR_MS),
-                    _ => self.rng.i64(10_000..HOUR_MS / 6),
-                };
+                let lasts = self.lasts();
                 let until = (self.now_ms + lasts).min(self.plan.trouble_until_ms());
                 self.at(until, Event::TroubleEnds);
             }
@@ -237,6 +294,15 @@ impl World {
                 self.at(until.min(self.plan.trouble_until_ms()), Event::ClockIsSet);
             }
             Event::ClockIsSet => self.wall_error_ms = 0,
+        }
+    }
+
+    /// Mostly minutes, now and then a day and a half.
+    fn lasts(&mut self) -> i64 {
+        match self.rng.u32(..10) {
+            0 => self.rng.i64(HOUR_MS..36 * HOUR_MS),
+            1..=4 => self.rng.i64(HOUR_MS / 6..2 * HOUR_MS),
+            _ => self.rng.i64(10_000..HOUR_MS / 6),
         }
     }
 
@@ -261,6 +327,7 @@ impl World {
         self.life = Some(life);
         self.at(self.now_ms, Event::Realtime(number));
         self.at(self.now_ms, Event::Historical(number));
+        self.at(self.now_ms, Event::Forward(number));
         self.at(self.now_ms + 5_000, Event::Maintain(number));
     }
 
@@ -286,6 +353,7 @@ impl World {
             self.rng.u64(..),
         );
         let waker = || Waker::new(&token);
+        let forward = self.forward_worker(&store, waker());
         let (realtime, _) = FeedWorker::new(
             realtime.expect("a disk that was just read"),
             store.clone(),
@@ -304,7 +372,56 @@ impl World {
             store,
             realtime,
             historical,
+            forward,
         }
+    }
+
+    fn forward_worker(&mut self, store: &Store, waker: Waker) -> ForwardWorker {
+        let settings = ForwardSettings {
+            name: destination(),
+            options: DeliveryOptions::default(),
+            sources: vec![self.source.clone()],
+            heartbeat: Box::new(heartbeat),
+            seed: self.rng.u64(..),
+        };
+        let worker = ForwardWorker::new(settings, store.clone(), waker);
+        let (mut worker, _) = worker.expect("a disk that was just read");
+        if self.plan.early_cursor {
+            worker.plant_early_cursor();
+        }
+        worker
+    }
+
+    fn step_forward(&mut self, number: u64) {
+        let Some((mut life, now)) = self.take_life(number) else {
+            return;
+        };
+        match life.forward.begin(now) {
+            Ok(Do::WaitUntil(until)) => self.wait(until, now, Event::Forward(number)),
+            Ok(Do::Call(call)) => {
+                let there = centre::latency(&mut self.rng) / 2;
+                let back = centre::latency(&mut self.rng) / 2;
+                self.at(self.now_ms + there, Event::Arrives(number, call, back));
+            }
+            Err(_) => self.wait_a_second(Event::Forward(number)),
+        }
+        self.put_back(life);
+    }
+
+    fn arrives(&mut self, number: u64, call: DeliveryCall, back_ms: i64) {
+        let trouble = self.upstream_trouble;
+        let outcome = self.applied.answer(call, trouble, &mut self.rng);
+        self.at(self.now_ms + back_ms, Event::ForwardAnswer(number, outcome));
+    }
+
+    fn forward_answer(&mut self, number: u64, outcome: DeliveryOutcome) {
+        let Some((mut life, now)) = self.take_life(number) else {
+            return;
+        };
+        let done = life.forward.complete(now, outcome);
+        self.note(&life.store, done.is_ok());
+        self.at(self.now_ms, Event::Forward(number));
+        self.put_back(life);
     }
 
     fn step_realtime(&mut self, number: u64) {
@@ -398,7 +515,7 @@ impl World {
         let Some((life, now)) = self.take_life(number) else {
             return;
         };
-        let done = life.store.maintain(now, &[]);
+        let done = life.store.maintain(now, &[destination()]);
         self.note(&life.store, done.is_ok());
         self.at(self.now_ms + 5_000, Event::Maintain(number));
         self.put_back(life);
@@ -466,6 +583,23 @@ impl World {
     fn wait_a_second(&mut self, event: Event) {
         self.tally.store_errors += 1;
         self.at(self.now_ms + 1_000, event);
+    }
+}
+
+fn destination() -> DestinationName {
+    DestinationName::new("product").expect("a plain name")
+}
+
+fn heartbeat(now: Now) -> Heartbeat {
+    Heartbeat {
+        box_id: BoxId::new("box").expect("a plain id"),
+        version: "simulated".to_owned(),
+        started_at: now.wall,
+        at: now.wall,
+        backlog: 0,
+        oldest_unsent_at: None,
+        alarms: Vec::new(),
+        feeds: Vec::new(),
     }
 }
 
