@@ -21,6 +21,17 @@ pub struct Centre {
     /// The last service days that were asked for, newest use last: at preset XL one is 30 MB and
     /// takes a good part of a second to draw.
     days: Mutex<VecDeque<Arc<Day>>>,
+    /// The roster of the service day that was asked for last: lists are read page by page.
+    roster: Mutex<Option<(i64, Arc<Roster>)>>,
+}
+
+/// What the configuration lists on a service day.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Roster {
+    /// The queues, deleted ones included.
+    pub queues: Vec<Queue>,
+    /// The users, deleted and disabled ones included.
+    pub users: Vec<User>,
 }
 
 /// Service days kept: today, yesterday, and one that a question about the past needs.
@@ -119,6 +130,7 @@ impl Centre {
             queue_shares: zipf_shares(shape.queues),
             shape,
             days: Mutex::default(),
+            roster: Mutex::default(),
         }
     }
 
@@ -234,6 +246,23 @@ impl Centre {
     /// The users that the configuration lists at that moment, deleted and disabled ones included.
     pub fn users_at(&self, at_ms: i64) -> Vec<User> {
         roster::users_at(self.seed, &self.shape, at_ms)
+    }
+
+    /// Both lists, kept for the next page: names and deletions change only between service days.
+    pub fn roster_at(&self, at_ms: i64) -> Arc<Roster> {
+        let (day, _) = service_day(&self.shape, at_ms);
+        let mut kept = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((of, roster)) if *of == day => Arc::clone(roster),
+            _ => {
+                let roster = Arc::new(Roster {
+                    queues: self.queues_at(at_ms),
+                    users: self.users_at(at_ms),
+                });
+                *kept = Some((day, Arc::clone(&roster)));
+                roster
+            }
+        }
     }
 
     fn queue_ids(&self, day: i64) -> Vec<Arc<str>> {

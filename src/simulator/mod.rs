@@ -21,7 +21,7 @@ mod speech;
 mod volume;
 mod wire;
 
-pub use centre::{AgentChanged, AgentNow, Centre, QueueVolume};
+pub use centre::{AgentChanged, AgentNow, Centre, QueueVolume, Roster};
 pub use faults::{Behaviour, Fault, FaultKind, Route};
 pub use replay::Replay;
 pub use roster::{Queue, User};

@@ -247,16 +247,20 @@ async fn call(
         fault,
     };
     // Drawing a large centre's figures takes a while; the calls beside it must not wait.
-    let answered = tokio::task::spawn_blocking(move || {
-        let response = desk.answer(&asked);
-        if let (Some(FaultKind::Cut), Some(length)) = (&asked.fault, body_length(&response)) {
-            scissors.cut_after(HEADER_BYTES_ABOUT + length / 2);
+    let answered = tokio::task::spawn_blocking({
+        let desk = Arc::clone(&desk);
+        move || {
+            let response = desk.answer(&asked);
+            if let (Some(FaultKind::Cut), Some(length)) = (&asked.fault, body_length(&response)) {
+                scissors.cut_after(HEADER_BYTES_ABOUT + length / 2);
+            }
+            response
         }
-        response
     });
-    answered
-        .await
-        .unwrap_or_else(|_| html(StatusCode::INTERNAL_SERVER_ERROR, "simulator failed"))
+    let answered = answered.await;
+    // The next service day, so that no poll has to wait for it; nothing once it is there.
+    tokio::task::spawn_blocking(move || desk.prepare());
+    answered.unwrap_or_else(|_| html(StatusCode::INTERNAL_SERVER_ERROR, "simulator failed"))
 }
 
 /// About what the status line and headers of an answer need; a cut lies behind them.
@@ -290,6 +294,12 @@ impl Desk {
             path if path == self.speech.realtime.path => Some(Route::Realtime),
             path if path == self.speech.historical.path => Some(Route::Historical),
             _ => None,
+        }
+    }
+
+    fn prepare(&self) {
+        if let Answers::Simulated(centre) = &self.answers {
+            centre.warm_up(self.now_ms());
         }
     }
 
@@ -385,11 +395,19 @@ impl Desk {
             }
             Route::Queues => {
                 let page = page_asked(asked, bad_rows);
-                wire::queues(&centre.queues_at(now_ms), &self.speech.configuration, &page)
+                wire::queues(
+                    &centre.roster_at(now_ms).queues,
+                    &self.speech.configuration,
+                    &page,
+                )
             }
             Route::Users => {
                 let page = page_asked(asked, bad_rows);
-                wire::users(&centre.users_at(now_ms), &self.speech.configuration, &page)
+                wire::users(
+                    &centre.roster_at(now_ms).users,
+                    &self.speech.configuration,
+                    &page,
+                )
             }
             Route::Login => unreachable!("a login was answered before"),
         };
