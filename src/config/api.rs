@@ -200,3 +200,40 @@ fn known_keys(reference: &toml::Table, path: &str) -> Vec<String> {
     });
     named.chain(others).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys that serde expects in a table, as its refusal of another one lists them.
+    fn expected(table: &str) -> Vec<String> {
+        let mut mapping = toml::Table::try_from(ApiOptions::default()).unwrap();
+        let wrong = join(table, "no-such-key");
+        replace(&mut mapping, &wrong, toml::Value::Integer(1));
+        let error = mapping.try_into::<ApiOptions>().unwrap_err().to_string();
+        let list = error.split("expected one of ").nth(1).unwrap();
+        let names = list.split('`').skip(1).step_by(2);
+        names.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn no_key_of_the_mapping_is_forgotten() {
+        let reference = toml::Table::try_from(ApiOptions::default()).unwrap();
+        for table in [
+            "",
+            "realtime",
+            "realtime.fields",
+            "historical",
+            "historical.fields",
+            "queues",
+            "queues.fields",
+            "agents",
+            "agents.fields",
+        ] {
+            let (mut known, mut expected) = (known_keys(&reference, table), expected(table));
+            known.sort();
+            expected.sort();
+            assert_eq!(known, expected, "{table}");
+        }
+    }
+}

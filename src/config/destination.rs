@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::build::BATCH_BYTES;
-use super::section::{Finding, Placed, Reader, Section};
+use super::field::Placed;
+use super::section::{Finding, Reader, Section};
 use super::source::{allowed_name, subject};
 use super::text;
 use super::tree::{Table, Value};
@@ -138,22 +139,22 @@ fn delivery(section: &Section<'_>) -> DeliveryOptions {
 
 fn sources(section: &Section<'_>) -> Vec<SourceName> {
     let names = section.texts("sources").or(Vec::new());
-    let names = names.iter().map(|name| SourceName::new(name));
-    names
-        .filter_map(|name| match name {
-            Ok(name) => Some(name),
-            Err(_) => {
-                let message = "a name in `sources` cannot be a source's";
-                let place = section.entry("sources").map(|e| e.node.place.clone());
-                let finding = Finding {
-                    allowed: Some(allowed_name()),
-                    ..Finding::error(&place.unwrap_or_else(|| section.place()), message)
-                };
-                section.add("sources", finding);
-                None
-            }
-        })
-        .collect()
+    let valid: Vec<SourceName> = names
+        .iter()
+        .filter_map(|name| SourceName::new(name).ok())
+        .collect();
+    if valid.len() < names.len() {
+        let place = section.entry("sources").map(|e| e.node.place.clone());
+        let finding = Finding {
+            allowed: Some(allowed_name()),
+            ..Finding::error(
+                &place.unwrap_or_else(|| section.place()),
+                "a name in `sources` cannot be a source's",
+            )
+        };
+        section.add("sources", finding);
+    }
+    valid
 }
 
 fn feeds(section: &Section<'_>) -> Vec<Feed> {

@@ -170,11 +170,7 @@ fn read_text(path: &Path) -> Result<String, String> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at]
-            .iter()
-            .filter(|&&b| b == b'\n')
-            .count()
-            + 1;
+        let line = error.as_bytes()[..at].split(|&b| b == b'\n').count();
         format!("is not UTF-8 text (line {line})")
     })
 }

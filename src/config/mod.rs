@@ -10,6 +10,7 @@ mod api;
 mod build;
 mod destination;
 mod document;
+mod field;
 mod files;
 mod keys;
 pub mod problem;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::api;
 use super::build::BODY_BYTES;
+use super::field::Placed;
 use super::files::Files;
 use super::secret::{self, SecretSource};
-use super::section::{Finding, Placed, Reader, Section};
+use super::section::{Finding, Reader, Section};
 use super::surroundings::Surroundings;
 use super::text;
 use super::tree::{Table, Value};

@@ -50,11 +50,11 @@ impl Surroundings {
         })?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, MACHINE_ID_KEY);
         let tag = hmac::sign(&key, id.as_bytes());
-        let digits: String = tag.as_ref()[..BOX_ID_BYTES]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let name = format!("box-{digits}");
+        let (first, _) = tag
+            .as_ref()
+            .split_first_chunk::<BOX_ID_BYTES>()
+            .expect("a SHA-256 tag has 32 bytes");
+        let name = format!("box-{:016x}", u64::from_be_bytes(*first));
         Some(BoxId::new(&name).expect("twenty letters and digits are a box id"))
     }
 

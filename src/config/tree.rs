@@ -91,11 +91,10 @@ impl Table {
 impl Node {
     pub(super) fn to_toml(&self) -> toml::Value {
         match &self.value {
-            Value::String(text) => toml::Value::String(text.clone()),
+            Value::String(text) | Value::Datetime(text) => toml::Value::String(text.clone()),
             Value::Integer(number) => toml::Value::Integer(number.unwrap_or(i64::MAX)),
             Value::Float(number) => toml::Value::Float(*number),
             Value::Boolean(yes) => toml::Value::Boolean(*yes),
-            Value::Datetime(text) => toml::Value::String(text.clone()),
             Value::Array(nodes) => toml::Value::Array(nodes.iter().map(Self::to_toml).collect()),
             Value::Table(table) => toml::Value::Table(table.to_toml()),
         }
