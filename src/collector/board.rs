@@ -110,7 +110,9 @@ impl SourceBoard {
             return;
         }
         let mut roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
-        records.iter().for_each(|record| roster.apply(record));
+        for record in records {
+            roster.apply(record);
+        }
         self.roster_version.fetch_add(1, Ordering::Release);
     }
 

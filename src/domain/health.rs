@@ -9,6 +9,17 @@ use super::timestamp::WallTime;
 
 /// Counters of one feed since the store began. They ride in the commit of the records they count,
 /// so that both are there or neither is.
+///
+/// Which row and which record counts where (rule 13):
+///
+/// | feed | a row is *changed* when | records that no changed row stands for |
+/// |---|---|---|
+/// | realtime | its agent is new, or in another state than known, or entered the same one again: its transaction (of origin `source`, `observed` or `resync`) is the one record | `gap`; `resync` of agents that are in the same state after a gap; `inferred`; `roster`: provisional agents; `coverage`; `state_codes` |
+/// | historical | its figures are new or differ: the revision is the one record | `coverage`; `roster`: provisional queues |
+/// | configuration | its entry is new, differs, is confirmed, deleted or back: the version is the one record | `roster`: entries closed because a list lacks them, or because a user name is known to be somebody's |
+///
+/// A row that arrives once more within an answer is rejected, as is one that cannot be read. A dry
+/// import, and an answer that the store did not take, count no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FeedCounts {
@@ -20,17 +31,17 @@ pub struct FeedCounts {
     pub rows_unchanged: u64,
     /// Rows that were not taken.
     pub rows_rejected: u64,
-    /// Transactions inferred from absence.
+    /// Transactions inferred: an agent is absent, or a provisional one goes on under its id.
     pub inferred: u64,
     /// `gap` transactions.
     pub gap: u64,
     /// `resync` transactions that no changed row stands for.
     pub resync: u64,
-    /// Coverage entries.
+    /// Coverage entries (realtime: one for each quarter hour that ended).
     pub coverage: u64,
-    /// Roster changes that no changed row stands for (closed or provisional entries).
+    /// Roster changes that no changed row stands for: see the table above.
     pub roster: u64,
-    /// State codes.
+    /// State codes: new ones, and those that are mapped anew.
     pub state_codes: u64,
     /// Source times that were clamped into the bounds of two polls.
     pub clamped: u64,

@@ -93,21 +93,21 @@ impl Box_ {
         queues: RosterList<QueueEntry>,
         agents: RosterList<AgentEntry>,
     ) -> Self {
-        self.answer(s, ConfigurationAnswer::Queues(queues))
-            .answer(s + 1, ConfigurationAnswer::Agents(agents))
+        self.answer(s, &ConfigurationAnswer::Queues(queues))
+            .answer(s + 1, &ConfigurationAnswer::Agents(agents))
     }
 
     fn import_agents(self, s: u64, list: RosterList<AgentEntry>) -> Self {
         self.import(s, whole(Vec::new()), list)
     }
 
-    fn answer(mut self, s: u64, answer: ConfigurationAnswer) -> Self {
+    fn answer(mut self, s: u64, answer: &ConfigurationAnswer) -> Self {
         let expected = match answer {
             ConfigurationAnswer::Queues(_) => ConfigurationCall::Queues,
             ConfigurationAnswer::Agents(_) => ConfigurationCall::Agents,
         };
         assert_eq!(self.machine.begin(now(s)), Do::Call(expected));
-        self.finish(s, Ok(&answer));
+        self.finish(s, Ok(answer));
         self
     }
 
@@ -207,6 +207,7 @@ impl Box_ {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "details hold optional names")]
 fn named(name: &str) -> Option<String> {
     Some(name.to_owned())
 }
@@ -419,11 +420,11 @@ fn failures_wait_longer_and_keep_the_list_that_is_done() {
     let mut b = Box_::new()
         .answer(
             0,
-            ConfigurationAnswer::Queues(whole(vec![queue("q", true)])),
+            &ConfigurationAnswer::Queues(whole(vec![queue("q", true)])),
         )
         .fail(1, FailureKind::Unavailable);
     assert!(b.wait_s(1) <= 15);
-    let b = b.answer(20, ConfigurationAnswer::Agents(agents(&[("a", "Kim")])));
+    let b = b.answer(20, &ConfigurationAnswer::Agents(agents(&[("a", "Kim")])));
     assert_eq!(b.stored.consecutive_failures, 0);
     let mut b = Box_::new().fail(0, FailureKind::FeedHeld);
     b.machine.wish();

@@ -20,11 +20,11 @@ use crate::domain::timestamp::{MonoTime, Now, WallTime, millis};
 
 /// The bounds of the wait after a failed poll: short, because after two periods the feed is blind.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+const BACKOFF_MAX: Duration = Duration::from_mins(1);
 /// The longest `Retry-After` that a realtime feed heeds (thrio-api.md §5).
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 /// How often a feed that waits for a person tries by itself.
-pub const FEED_HOLD_RETRY: Duration = Duration::from_secs(300);
+pub const FEED_HOLD_RETRY: Duration = Duration::from_mins(5);
 /// This much over two periods is still no gap: timers fire late and answers take their time.
 const GAP_SLACK: Duration = Duration::from_millis(500);
 /// Without an answer for more than this many periods the feed is blind (domain rule 5).

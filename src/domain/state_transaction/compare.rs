@@ -96,12 +96,11 @@ pub(super) fn compare(
         let Some((slot, text)) = taken else {
             continue;
         };
-        match known.agents.get(slot as usize) {
-            Some(agent) => writer.listed(known, slot, agent, text, row.since),
-            None => {
-                let place = slot as usize - known.agents.len();
-                writer.fresh(known, place, &listing.fresh[place], text, row.since);
-            }
+        if let Some(agent) = known.agents.get(slot as usize) {
+            writer.listed(known, slot, agent, text, row.since);
+        } else {
+            let place = slot as usize - known.agents.len();
+            writer.fresh(known, place, &listing.fresh[place], text, row.since);
         }
     }
     if comparison.complete {
@@ -148,7 +147,7 @@ impl Comparison<'_> {
 
     /// Whether the source's time can be meant, cut to the bounds. Without a lower bound any time
     /// of the last weeks is taken as it is.
-    fn from_source(&self, since: Option<WallTime>, earliest: Option<WallTime>) -> Option<Began> {
+    fn by_source(&self, since: Option<WallTime>, earliest: Option<WallTime>) -> Option<Began> {
         let observed = self.poll.received;
         let since = since.filter(|at| observed.ms_since(*at) <= SOURCE_AGE_MAX_MS)?;
         let at = since.max(earliest.unwrap_or(since)).min(observed);
@@ -206,7 +205,7 @@ impl Writer<'_> {
     /// The best estimate of rule 5 for a change that polls bound.
     fn began(&self, since: Option<WallTime>, earliest: Option<WallTime>) -> Began {
         let observed = self.comparison.poll.received;
-        let from_source = self.comparison.from_source(since, earliest);
+        let from_source = self.comparison.by_source(since, earliest);
         from_source.unwrap_or(match earliest {
             Some(earliest) => Began {
                 at: earliest.midpoint(observed),
@@ -444,7 +443,7 @@ impl Writer<'_> {
             clamped: false,
         };
         self.comparison
-            .from_source(meant, earliest)
+            .by_source(meant, earliest)
             .map_or(at_sight, |began| Began {
                 origin: Origin::Resync,
                 ..began

@@ -49,7 +49,7 @@ pub(super) struct KnownStates {
 impl KnownStates {
     /// What the store remembers. An agent that was inferred to be gone was not listed any more,
     /// and one whose state is older than a gap that is still open has not been listed since.
-    pub fn restore(
+    pub(super) fn restore(
         states: &[CurrentState],
         codes: &[StateCode],
         map: &StateMap,
@@ -83,17 +83,17 @@ impl KnownStates {
         known
     }
 
-    pub fn slot(&self, id: &str) -> Option<Slot> {
+    pub(super) fn slot(&self, id: &str) -> Option<Slot> {
         self.index.get(id).copied()
     }
 
-    pub fn push(&mut self, agent: KnownAgent) {
+    pub(super) fn push(&mut self, agent: KnownAgent) {
         let slot = Slot::try_from(self.agents.len()).expect("far fewer agents than 2^32");
         self.index.insert(agent.id.clone(), slot);
         self.agents.push(agent);
     }
 
-    pub fn category(&self, agent: &KnownAgent) -> Category {
+    pub(super) fn category(&self, agent: &KnownAgent) -> Category {
         self.texts.get(agent.text).category
     }
 }
@@ -143,7 +143,7 @@ impl StateTexts {
     }
 
     /// The text's place; a new text is added, with its code still to be journaled.
-    pub fn intern(&mut self, text: &str, map: &StateMap) -> Result<TextIndex, RejectReason> {
+    pub(super) fn intern(&mut self, text: &str, map: &StateMap) -> Result<TextIndex, RejectReason> {
         if let Some(&found) = self.index.get(text) {
             return Ok(found);
         }
@@ -165,12 +165,12 @@ impl StateTexts {
         index
     }
 
-    pub fn get(&self, index: TextIndex) -> &KnownText {
+    pub(super) fn get(&self, index: TextIndex) -> &KnownText {
         &self.list[index as usize]
     }
 
     /// Gives every text its meaning by this map; those that differ are to be journaled anew.
-    pub fn map_anew(&mut self, map: &StateMap) {
+    pub(super) fn map_anew(&mut self, map: &StateMap) {
         for known in self.list.iter_mut().skip(1) {
             let meaning = map.meaning(known.text.as_str());
             if (known.category, known.mapped) != (meaning.category, meaning.mapped) {
@@ -182,7 +182,7 @@ impl StateTexts {
     }
 
     /// The codes that the journal lacks.
-    pub fn codes_to_journal<'a>(
+    pub(super) fn codes_to_journal<'a>(
         &'a self,
         source: &'a SourceName,
         now: WallTime,
@@ -197,7 +197,7 @@ impl StateTexts {
         })
     }
 
-    pub fn journaled(&mut self, now: WallTime) {
+    pub(super) fn journaled(&mut self, now: WallTime) {
         for known in self.list.iter_mut().filter(|known| !known.journaled) {
             known.journaled = true;
             known.first_seen.get_or_insert(now);
@@ -205,7 +205,7 @@ impl StateTexts {
     }
 
     /// The texts that nobody mapped, with when each was first seen.
-    pub fn unmapped(&self) -> impl Iterator<Item = &KnownText> {
+    pub(super) fn unmapped(&self) -> impl Iterator<Item = &KnownText> {
         self.list.iter().filter(|known| !known.mapped)
     }
 }

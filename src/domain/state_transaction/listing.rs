@@ -35,7 +35,7 @@ pub(super) struct FreshAgent {
 impl Listing {
     /// Finds every row. Only state texts are added to what is known (their meaning is no claim
     /// about any agent).
-    pub fn resolve(
+    pub(super) fn resolve(
         &mut self,
         known: &mut KnownStates,
         roster: &Roster,
@@ -109,17 +109,17 @@ impl Listing {
     }
 
     /// The rows that were taken: number in the answer, slot and state text.
-    pub fn taken(&self) -> impl Iterator<Item = Option<(Slot, TextIndex)>> + '_ {
+    pub(super) fn taken(&self) -> impl Iterator<Item = Option<(Slot, TextIndex)>> + '_ {
         let taken = |&(slot, text): &(Slot, TextIndex)| (slot != REJECTED).then_some((slot, text));
         self.rows.iter().map(taken)
     }
 
-    pub fn lists(&self, slot: usize) -> bool {
+    pub(super) fn lists(&self, slot: usize) -> bool {
         self.listed_by[slot] != 0
     }
 
     /// How many agents the poll listed that are not listed now, and how many it listed at all.
-    pub fn vanished_since(&self, known: &KnownStates, poll: PollNumber) -> (usize, usize) {
+    pub(super) fn vanished_since(&self, known: &KnownStates, poll: PollNumber) -> (usize, usize) {
         let mut counts = (0, 0);
         for (slot, agent) in known.agents.iter().enumerate() {
             if agent.listed >= poll {

@@ -142,7 +142,7 @@ struct Pending {
 
 impl StateDiff {
     /// Goes on from what the store remembers.
-    pub fn restore(
+    pub(super) fn restore(
         states: &[CurrentState],
         codes: &[StateCode],
         map: &StateMap,
@@ -182,49 +182,49 @@ impl StateDiff {
     }
 
     /// Gives every text its meaning by this map; what differs is journaled with the next poll.
-    pub fn map_anew(&mut self, map: &StateMap) {
+    pub(super) fn map_anew(&mut self, map: &StateMap) {
         self.known.texts.map_anew(map);
     }
 
     /// When the last answered poll was received.
-    pub fn answered_at(&self) -> Option<WallTime> {
+    pub(super) fn answered_at(&self) -> Option<WallTime> {
         self.polls.answered.map(|poll| poll.received)
     }
 
     /// When the last complete poll was sent and received.
-    pub fn complete(&self) -> Option<PollTimes> {
+    pub(super) fn complete(&self) -> Option<PollTimes> {
         self.polls.complete
     }
 
     /// Since when agents that no answer has listed were not seen, after the last poll, while its
     /// decision is pending too.
-    pub fn gap_since(&self) -> Option<WallTime> {
+    pub(super) fn gap_since(&self) -> Option<WallTime> {
         let polls = self.pending.as_ref().map_or(&self.polls, |p| &p.polls);
         polls.gap_since
     }
 
     /// How many agents are known.
-    pub fn agents(&self) -> usize {
+    pub(super) fn agents(&self) -> usize {
         self.known.agents.len()
     }
 
     /// Since when most agents are missing from the answers, while that is not yet believed.
-    pub fn guarded_since(&self) -> Option<WallTime> {
+    pub(super) fn guarded_since(&self) -> Option<WallTime> {
         self.polls.guard.map(|guard| guard.first.received)
     }
 
     /// Whether a mass absence was believed and lasts.
-    pub fn mass_absence(&self) -> bool {
+    pub(super) fn mass_absence(&self) -> bool {
         self.polls.mass_absence.is_some()
     }
 
     /// Rows of the last poll that the parse took and the comparison did not.
-    pub fn rejected(&self) -> &Rejections {
+    pub(super) fn rejected(&self) -> &Rejections {
         &self.listing.rejected
     }
 
     /// The state texts that nobody mapped.
-    pub fn unmapped(&self) -> impl Iterator<Item = UnmappedState> + '_ {
+    pub(super) fn unmapped(&self) -> impl Iterator<Item = UnmappedState> + '_ {
         self.known.texts.unmapped().map(|text| UnmappedState {
             state: text.text.clone(),
             first_seen: text.first_seen,
@@ -232,7 +232,7 @@ impl StateDiff {
     }
 
     /// Compares a poll with what is known, and remembers the outcome until it is committed.
-    pub fn poll(
+    pub(super) fn poll(
         &mut self,
         source: &SourceName,
         absence: Absence,
@@ -332,7 +332,7 @@ impl StateDiff {
     }
 
     /// The last poll's records are in the store: what it showed is known from now on.
-    pub fn committed(&mut self) {
+    pub(super) fn committed(&mut self) {
         let Some(pending) = self.pending.take() else {
             return;
         };
@@ -364,7 +364,7 @@ impl StateDiff {
     }
 
     /// The last poll's records are not in the store: it showed nothing.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.pending = None;
     }
 }

@@ -151,11 +151,11 @@ fn check_claims(seed: u64, line: &Timeline, written: &[StateTransaction], looks:
         };
         // Who was seen at neither end was gone at both; everybody else is unknown, or the source
         // itself said that the state began before this moment.
-        let seen = at(line, from).is_some() || at(line, to).is_some();
+        let listed = at(line, from).is_some() || at(line, to).is_some();
         let truth = at(line, f64::midpoint(from, to));
-        let told = claim.origin == Origin::Resync && truth == Some(claim.state.as_str());
+        let by_source = claim.origin == Origin::Resync && truth == Some(claim.state.as_str());
         assert!(
-            !seen || told || claim.category == Category::Unknown,
+            !listed || by_source || claim.category == Category::Unknown,
             "seed {seed}: {claim:?} is claimed between the looks at {from} and {to}"
         );
     }

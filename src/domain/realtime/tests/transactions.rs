@@ -237,9 +237,9 @@ fn unmapped_states_travel_whole_and_are_listed_until_they_are_mapped() {
     let codes = scenario.codes();
     assert_eq!(codes[0].category, Category::Unmapped);
     assert!(!codes[0].mapped && codes[1].mapped);
-    let status = scenario.machine.status(scenario::now(1.0));
-    assert_eq!(status.unmapped[0].state.as_str(), "Mittags pause");
-    assert_eq!(status.unmapped[0].first_seen, Some(wall(0.0)));
+    let before = scenario.machine.status(scenario::now(1.0));
+    assert_eq!(before.unmapped[0].state.as_str(), "Mittags pause");
+    assert_eq!(before.unmapped[0].first_seen, Some(wall(0.0)));
 
     let mut states = StateMap::default();
     states.insert("mittagspause", Category::Aux).unwrap();
