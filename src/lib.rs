@@ -6,6 +6,7 @@ pub mod clock;
 pub mod collector;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod destination;
 pub mod domain;
 pub mod forwarder;

@@ -4,15 +4,27 @@
 //! `pub fn run(&Arguments) -> anyhow::Result<Exit>`. What a person reads goes to standard output,
 //! what went wrong to standard error, and the exit code is one of [`Exit`] (architecture §7).
 
+pub mod backfill;
 pub mod check;
+pub mod import;
+mod output;
 pub mod probe;
+pub mod reload;
+mod remote;
+pub mod run;
 pub mod simulate;
+pub mod status;
+pub mod store;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::config::ConfigErrors;
+use crate::control::{HttpError, Refusal};
+use crate::daemon::StartError;
 use crate::lifecycle::exit::Exit;
+use crate::lifecycle::logging::{LogError, LogFormat, LogOptions};
 use crate::store::StoreError;
 
 /// Collects contact volume, agent states, queues and agents from Thrio and delivers them to
@@ -26,8 +38,15 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Arguments),
+    Reload(reload::Arguments),
     Check(check::Arguments),
+    Status(status::Arguments),
     Probe(probe::Arguments),
+    Import(import::Arguments),
+    Backfill(backfill::Arguments),
+    Store(store::Arguments),
+    Simulate(simulate::Arguments),
 }
 
 /// The file that says which box is meant.
@@ -38,9 +57,40 @@ pub struct ConfigFile {
         long = "config",
         value_name = "FILE",
         env = "THRIO_EDGE_CONFIG",
+        global = true,
         default_value = DEFAULT_CONFIG_FILE
     )]
     pub path: PathBuf,
+}
+
+/// How a process logs, where the command line says it differently from the configuration.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LogArguments {
+    /// The form of a log line.
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// A level, or levels by module: `info`, `info,thrio_edge::store=debug`.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// A file instead of standard error.
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+}
+
+impl LogArguments {
+    /// The settings with what the command line says instead.
+    pub fn over(&self, settings: LogOptions) -> LogOptions {
+        LogOptions {
+            format: self.log_format.unwrap_or(settings.format),
+            filter: self.log_level.clone().unwrap_or(settings.filter),
+            file: self.log_file.clone().or(settings.file),
+        }
+    }
+}
+
+/// The path as seen from the root: the background process works there.
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    Ok(std::path::absolute(path)?)
 }
 
 /// Where the packaged service keeps its configuration.
@@ -72,7 +122,7 @@ pub fn main() -> Exit {
         Ok(line) => line,
         Err(error) => return report_usage(&error),
     };
-    match run(&line.command) {
+    match execute(&line.command) {
         Ok(exit) => exit,
         Err(error) => {
             eprintln!("thrio-edge: {error:#}");
@@ -81,10 +131,17 @@ pub fn main() -> Exit {
     }
 }
 
-fn run(command: &Command) -> anyhow::Result<Exit> {
+fn execute(command: &Command) -> anyhow::Result<Exit> {
     match command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Reload(arguments) => reload::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Status(arguments) => status::run(arguments),
         Command::Probe(arguments) => probe::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Backfill(arguments) => backfill::run(arguments),
+        Command::Store(arguments) => store::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
     }
 }
 
@@ -105,14 +162,35 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.exit;
         }
+        if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+            return refusal.exit;
+        }
         if let Some(error) = cause.downcast_ref::<StoreError>() {
             return exit_of_store(error);
+        }
+        if let Some(error) = cause.downcast_ref::<StartError>() {
+            return exit_of_start(error);
+        }
+        if cause.is::<ConfigErrors>() {
+            return Exit::Configuration;
+        }
+        if cause.is::<LogError>() {
+            return Exit::Usage;
         }
         if cause.is::<std::io::Error>() {
             return Exit::Io;
         }
     }
     Exit::Unavailable
+}
+
+fn exit_of_start(error: &StartError) -> Exit {
+    match error {
+        StartError::Store(error) => exit_of_store(error),
+        StartError::Http(HttpError::NotLoopback(_)) => Exit::Configuration,
+        StartError::Http(_) => Exit::Unavailable,
+        StartError::System { .. } => Exit::Io,
+    }
 }
 
 fn exit_of_store(error: &StoreError) -> Exit {

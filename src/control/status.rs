@@ -96,7 +96,7 @@ pub struct FeedStatus {
 }
 
 /// One destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DestinationStatus {
     /// Its name.
     pub name: String,
@@ -157,6 +157,9 @@ pub struct StoreStatus {
     pub installed_at: Option<WallTime>,
     /// Why it is not writing, if it is not.
     pub error: Option<String>,
+    /// Damaged files that were set aside since the start.
+    #[serde(default)]
+    pub replaced: Vec<String>,
 }
 
 /// One worker thread.

@@ -1,0 +1,55 @@
+//! What commands share for talking to a person or a script.
+
+use std::io::{IsTerminal, Write, stdout};
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// Prints a line; a closed pipe (`| head`) is no failure of ours.
+pub(super) fn line(text: &str) {
+    let _ = writeln!(stdout(), "{text}");
+}
+
+/// Prints a value for scripts.
+pub(super) fn json(value: &serde_json::Value) {
+    let text = if stdout().is_terminal() {
+        serde_json::to_string_pretty(value)
+    } else {
+        serde_json::to_string(value)
+    };
+    line(&text.expect("a JSON value can be written"));
+}
+
+/// An empty table with these columns.
+pub(super) fn table(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(columns.to_vec());
+    table
+}
+
+/// A span for people: `3 s`, `4 min`, `2 h 5 min`, `3 d 1 h`.
+pub(super) fn span(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_its_two_largest_units() {
+        let check = |seconds, text: &str| assert_eq!(span(seconds), text);
+        check(59, "59 s");
+        check(61, "1 min");
+        check(7_500, "2 h 5 min");
+        check(90_000, "1 d 1 h");
+    }
+}

@@ -1,0 +1,93 @@
+//! `store`: figures, proof, space and copies of the journal. It asks the daemon where one runs,
+//! and opens the store itself where its lock is free.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::{ConfigFile, absolute, output, remote};
+use crate::config::Config;
+use crate::control::Request;
+use crate::daemon;
+use crate::lifecycle::exit::Exit;
+
+/// Looks after the journal.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Print the answer as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// How large it is, and what it holds.
+    Stats,
+    /// Recompute every table and both balances from the journal. Exits 74 where they differ.
+    Verify,
+    /// Give free pages back to the file system; the feeds wait meanwhile.
+    Compact,
+    /// Copy everything of one moment into a new file.
+    Backup {
+        /// The file; it must not be there yet.
+        file: PathBuf,
+    },
+}
+
+/// Does it.
+pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let (_, config) = remote::configuration(&arguments.config)?;
+    let request = match &arguments.action {
+        Action::Stats => Request::StoreStats,
+        Action::Verify => Request::StoreVerify,
+        Action::Compact => Request::StoreCompact,
+        Action::Backup { file } => Request::StoreBackup {
+            file: absolute(file)?,
+        },
+    };
+    let done = answer(&config, &request)?;
+    if arguments.json {
+        output::json(&done);
+    } else {
+        show(&done);
+    }
+    let problems = done["problems_count"].as_u64().unwrap_or(0);
+    Ok(if problems == 0 { Exit::Ok } else { Exit::Io })
+}
+
+fn answer(config: &Config, request: &Request) -> anyhow::Result<Value> {
+    match remote::try_ask(config, request, |_| {})? {
+        Some(value) => Ok(value),
+        None => Ok(daemon::perform_at_rest(config, request)?),
+    }
+}
+
+/// The answer's fields, a line each.
+fn show(value: &Value) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let name = name.replace('_', " ");
+        match value {
+            Value::Array(items) if items.is_empty() => output::line(&format!("{name}: none")),
+            Value::Array(items) => {
+                output::line(&format!("{name}:"));
+                items
+                    .iter()
+                    .for_each(|item| output::line(&format!("  {}", plain(item))));
+            }
+            other => output::line(&format!("{name}: {}", plain(other))),
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}

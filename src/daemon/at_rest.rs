@@ -1,0 +1,64 @@
+//! The status of a box whose daemon does not run: what the store remembers.
+
+use super::commands::{of_store, refuse_store};
+use super::picture::{remembered_destination, stated};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::control::status::{ConfigurationStatus, Problem, Severity, Status, StoreStatus};
+use crate::control::{Refusal, Request};
+use crate::domain::ids::Feed;
+use crate::store::{OpenOrigin, Opened, Store, StoreError};
+
+/// Opens the store (its lock must be free) and tells what it remembers.
+pub fn status_at_rest(config: &Config) -> Result<Status, StoreError> {
+    let now = SystemClock::new().now();
+    let Opened { store, origin } = Store::open(&config.store, now)?;
+    let replaced = match origin {
+        OpenOrigin::Replaced { aside, reason } => vec![format!("{} ({reason})", aside.display())],
+        OpenOrigin::New | OpenOrigin::Existing => Vec::new(),
+    };
+    let feeds = config.sources.iter().flat_map(|source| {
+        let states = Feed::ALL.map(|feed| store.feed_state(&source.name, feed));
+        states.into_iter().flatten()
+    });
+    let feeds = feeds.map(|state| stated(&state, "not running".to_owned(), None));
+    let destinations = config
+        .destinations
+        .iter()
+        .map(|destination| remembered_destination(destination, &store));
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        box_id: store.box_id().to_string(),
+        store_id: store.store_id().to_string(),
+        pid: std::process::id(),
+        at: now.wall,
+        started_at: now.wall,
+        ready: false,
+        configuration: ConfigurationStatus::default(),
+        feeds: feeds.collect(),
+        destinations: destinations.collect(),
+        store: StoreStatus {
+            first_seq: store.first().get(),
+            last_seq: store.head().get(),
+            max_bytes: config.store.max_bytes,
+            installed_at: Some(store.installed_at()),
+            replaced,
+            ..StoreStatus::default()
+        },
+        workers: Vec::new(),
+        problems: vec![Problem {
+            severity: Severity::Error,
+            code: "not_running".to_owned(),
+            subject: "box".to_owned(),
+            message: "no daemon runs: nothing is collected or delivered".to_owned(),
+            remedy: "start it: `systemctl start thrio-edge`, or `thrio-edge run`".to_owned(),
+        }],
+    })
+}
+
+/// Does with the store what a command asks, where no daemon runs.
+pub fn perform_at_rest(config: &Config, request: &Request) -> Result<serde_json::Value, Refusal> {
+    let now = SystemClock::new().now();
+    let opened = Store::open(&config.store, now).map_err(refuse_store)?;
+    of_store(&opened.store, now, request)
+}

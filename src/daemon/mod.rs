@@ -1,0 +1,300 @@
+//! The composition root: what the box is made of, and in which order it comes and goes.
+//!
+//! Start: store, workers of the feeds, workers of the destinations, reader, socket, server, upkeep.
+//! Stop, the other way round: the feeds end first, the destinations get a last chance at what was
+//! journaled, the store is flushed, and what remains is reported.
+//!
+//! Nothing here decides anything about data: that is `domain/`. A reload compares configurations
+//! and restarts what changed, nothing else.
+
+mod at_rest;
+mod box_facts;
+mod commands;
+mod destinations;
+mod picture;
+mod problems;
+mod queue_filter;
+mod reload;
+mod sources;
+mod stopping;
+mod upkeep;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use at_rest::{perform_at_rest, status_at_rest};
+pub use reload::{ReloadError, Reloaded};
+pub use stopping::{Remaining, StopReport};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{
+    ControlServer, ControlSocket, HttpError, Operations, Reader, Refusal, Request, Status,
+};
+use crate::domain::timestamp::{Now, WallTime};
+use crate::stop::StopToken;
+use crate::store::{OpenOrigin, Store, StoreError};
+use box_facts::BoxFacts;
+use destinations::{Bells, RunningDestination};
+use sources::RunningSource;
+use upkeep::Upkeep;
+
+/// What a daemon is started with.
+pub struct DaemonOptions {
+    /// The configuration that it runs.
+    pub config: Config,
+    /// The file that a reload reads; none where the configuration was made in the program.
+    pub file: Option<PathBuf>,
+    /// The clock of feeds and destinations.
+    pub clock: Arc<dyn Clock>,
+    /// Called once when a worker died and the process should end; never from a worker.
+    pub on_failure: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The control server cannot listen.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A thread or the control socket could not be made.
+    #[error("cannot start {what}: {source}")]
+    System {
+        /// What was to be started.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::System { what, source }
+    }
+}
+
+/// A running box.
+pub struct Daemon {
+    parts: Arc<Parts>,
+    upkeep: Upkeep,
+    socket: ControlSocket,
+    server: ControlServer,
+    reader: (Reader, JoinHandle<()>),
+}
+
+/// What the threads of a daemon share.
+struct Parts {
+    clock: Arc<dyn Clock>,
+    store: Store,
+    /// When it started.
+    started: Now,
+    file: Option<PathBuf>,
+    facts: Arc<BoxFacts>,
+    bells: Arc<Bells>,
+    applied: Mutex<Applied>,
+    sources: Mutex<Vec<RunningSource>>,
+    destinations: Mutex<Vec<RunningDestination>>,
+    health: Mutex<upkeep::Health>,
+    stopping: AtomicBool,
+    /// Held by the one long command of the store that may run.
+    store_command: Mutex<()>,
+    /// Held by the one reload that may run.
+    reloading: Mutex<()>,
+    on_failure: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// The configuration that runs.
+struct Applied {
+    config: Config,
+    at: WallTime,
+    reload_error: Option<String>,
+}
+
+impl Daemon {
+    /// Opens everything and starts every worker.
+    pub fn start(options: DaemonOptions) -> Result<Self, StartError> {
+        let (parts, origin) = Parts::open(options)?;
+        let parts = Arc::new(parts);
+        parts.start_destinations()?;
+        parts.start_sources()?;
+        let upkeep = Upkeep::spawn(&parts).map_err(StartError::system("upkeep"))?;
+        if let OpenOrigin::Replaced { aside, .. } = origin {
+            upkeep::salvage_in_background(&parts, aside, Vec::new());
+        }
+        let operations: Arc<dyn Operations> = Arc::new(Desk(Arc::clone(&parts)));
+        let reader =
+            Reader::spawn(Arc::clone(&operations)).map_err(StartError::system("the reader"))?;
+        let (state_dir, control) = {
+            let applied = lock(&parts.applied);
+            let state_dir = applied.config.store.state_dir.clone();
+            (state_dir, applied.config.control.clone())
+        };
+        let socket = ControlSocket::open(&state_dir, operations, reader.0.clone())
+            .map_err(StartError::system("the control socket"))?;
+        let server = ControlServer::start(&control, reader.0.clone())?;
+        tracing::info!(address = %server.address(), "control server");
+        Ok(Self {
+            parts,
+            upkeep,
+            socket,
+            server,
+            reader,
+        })
+    }
+
+    /// The picture of this moment.
+    pub fn status(&self) -> Status {
+        self.parts.picture()
+    }
+
+    /// Where the control server listens.
+    pub fn control_address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
+    /// The store, for whoever wants to look at it (the demo's summary, tests).
+    pub fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// What another thread may ask meanwhile.
+    pub fn operations(&self) -> Arc<dyn Operations> {
+        Arc::new(Desk(Arc::clone(&self.parts)))
+    }
+
+    /// Reads the configuration file again and applies the differences.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.parts.reload()
+    }
+
+    /// Ends everything in order, within `timeout` of real time.
+    pub fn stop(self, timeout: Duration) -> StopReport {
+        let Self {
+            parts,
+            upkeep,
+            socket,
+            server,
+            reader: (reader, _),
+        } = self;
+        parts.stopping.store(true, Ordering::Release);
+        let deadline = stopping::Deadline::after(timeout);
+        parts.stop_sources(&deadline);
+        parts.last_chance(&deadline);
+        parts.stop_destinations(&deadline);
+        drop(upkeep);
+        let flushed = parts.store.flush(parts.clock.now());
+        let report = parts.stop_report(flushed);
+        drop((socket, server, reader));
+        report
+    }
+}
+
+/// What the control parts ask through; it holds the shared parts and nothing that waits for them.
+struct Desk(Arc<Parts>);
+
+impl Operations for Desk {
+    fn status(&self) -> Status {
+        self.0.picture()
+    }
+
+    fn perform(
+        &self,
+        request: &Request,
+        progress: &mut dyn FnMut(serde_json::Value) -> bool,
+    ) -> Result<serde_json::Value, Refusal> {
+        self.0.perform(request, progress)
+    }
+}
+
+impl Parts {
+    fn open(options: DaemonOptions) -> Result<(Self, OpenOrigin), StartError> {
+        let DaemonOptions {
+            config,
+            file,
+            clock,
+            on_failure,
+        } = options;
+        let now = clock.now();
+        let opened = Store::open(&config.store, now)?;
+        log_origin(&opened.origin, &opened.store);
+        let parts = Self {
+            facts: Arc::new(BoxFacts::new(opened.store.box_id(), now.wall)),
+            clock,
+            store: opened.store,
+            started: now,
+            file,
+            bells: Arc::default(),
+            applied: Mutex::new(Applied {
+                config,
+                at: now.wall,
+                reload_error: None,
+            }),
+            sources: Mutex::default(),
+            destinations: Mutex::default(),
+            health: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            store_command: Mutex::default(),
+            reloading: Mutex::default(),
+            on_failure,
+        };
+        Ok((parts, opened.origin))
+    }
+
+    fn start_sources(&self) -> Result<(), StartError> {
+        let configs = lock(&self.applied).config.sources.clone();
+        let mut sources = lock(&self.sources);
+        for config in configs {
+            sources.push(self.start_source(config)?);
+        }
+        self.facts.set_boards(&sources);
+        Ok(())
+    }
+
+    fn start_destinations(&self) -> Result<(), StartError> {
+        let applied = lock(&self.applied);
+        let names = sources::names(&applied.config);
+        let mut destinations = lock(&self.destinations);
+        for config in &applied.config.destinations {
+            destinations.push(self.start_destination(config.clone(), names.clone())?);
+        }
+        self.bells.set(&destinations);
+        Ok(())
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+fn log_origin(origin: &OpenOrigin, store: &Store) {
+    let (store_id, head) = (store.store_id(), store.head());
+    match origin {
+        OpenOrigin::New => tracing::info!(%store_id, "new store"),
+        OpenOrigin::Existing => tracing::info!(%store_id, %head, "store opened"),
+        OpenOrigin::Replaced { aside, reason } => tracing::error!(
+            %store_id,
+            aside = %aside.display(),
+            reason,
+            "the store was damaged: it was set aside and a new one started; what is intact is \
+             brought over in the background"
+        ),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic ends the process, so what a lock guards is not looked at half changed for long.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits without a token of its own: for something that is polled while the process stops.
+fn pause(time: Duration) {
+    StopToken::new().wait(time);
+}

@@ -1,0 +1,190 @@
+//! The reload: read, validate, apply the differences. A bad file changes nothing.
+//!
+//! A source or destination whose settings changed is stopped and started anew; the journal carries
+//! its state over. What cannot change while the process runs (the state directory, where the
+//! control server listens, the log) is refused whole, with the names of the keys, so that a reload
+//! never half applies.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::sources::RunningSource;
+use super::stopping::Deadline;
+use super::{Parts, StartError, lock, sources};
+use crate::config::{self, Config, ConfigErrors};
+
+/// How long stopped workers may take before a reload gives up on them.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a reload changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Reloaded {
+    /// Sources and destinations that are new.
+    pub started: Vec<String>,
+    /// Those that run with other settings now.
+    pub restarted: Vec<String>,
+    /// Those that are gone.
+    pub stopped: Vec<String>,
+    /// Those that were not touched.
+    pub untouched: Vec<String>,
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The configuration was made in the program.
+    #[error("this daemon was started without a configuration file")]
+    NoFile,
+    /// The file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// Keys that only a restart can change.
+    #[error("only a restart can change {0}; nothing was changed")]
+    NeedsRestart(String),
+    /// The process is stopping.
+    #[error("the process is stopping")]
+    Stopping,
+    /// Workers of the former configuration did not end.
+    #[error("did not end in time: {0}; restart the process")]
+    Hanging(String),
+    /// A worker of the new configuration could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl Parts {
+    /// Reads the file again and applies the differences; one reload at a time.
+    pub(super) fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let _only = lock(&self.reloading);
+        let result = self.read_and_apply();
+        match &result {
+            Ok(reloaded) => tracing::info!(?reloaded, "configuration reloaded"),
+            Err(error) => tracing::error!("configuration not reloaded: {error}"),
+        }
+        lock(&self.applied).reload_error = result.as_ref().err().map(ToString::to_string);
+        result
+    }
+
+    fn read_and_apply(&self) -> Result<Reloaded, ReloadError> {
+        let file = self.file.as_ref().ok_or(ReloadError::NoFile)?;
+        let config = config::load(file)?;
+        if self.is_stopping() {
+            return Err(ReloadError::Stopping);
+        }
+        needs_restart(&lock(&self.applied).config, &config)?;
+        let mut reloaded = Reloaded::default();
+        self.apply_destinations(&config, &mut reloaded)?;
+        self.apply_sources(&config, &mut reloaded)?;
+        let at = self.clock.now().wall;
+        let mut applied = lock(&self.applied);
+        applied.config = config;
+        applied.at = at;
+        Ok(reloaded)
+    }
+
+    fn apply_sources(&self, config: &Config, reloaded: &mut Reloaded) -> Result<(), ReloadError> {
+        let mut running = lock(&self.sources);
+        let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut *running)
+            .into_iter()
+            .partition(|source| config.sources.contains(&source.config));
+        *running = kept;
+        running.iter().for_each(RunningSource::look_at_passwords);
+        let former: Vec<String> = ended.iter().map(|s| s.config.name.to_string()).collect();
+        ended.iter().for_each(RunningSource::ask_to_stop);
+        let deadline = Deadline::after(STOP_TIMEOUT);
+        let hanging: Vec<String> = ended.into_iter().flat_map(|s| s.join(&deadline)).collect();
+        refuse_hanging(&hanging)?;
+        for wanted in &config.sources {
+            let name = wanted.name.to_string();
+            if running.iter().any(|source| source.config == *wanted) {
+                reloaded.untouched.push(name);
+                continue;
+            }
+            running.push(self.start_source(wanted.clone())?);
+            note(reloaded, &former, name);
+        }
+        note_stopped(reloaded, former);
+        self.facts.set_boards(&running);
+        Ok(())
+    }
+
+    fn apply_destinations(
+        &self,
+        config: &Config,
+        reloaded: &mut Reloaded,
+    ) -> Result<(), ReloadError> {
+        let names = sources::names(config);
+        let mut running = lock(&self.destinations);
+        let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut *running)
+            .into_iter()
+            .partition(|d| d.sources == names && config.destinations.contains(&d.config));
+        *running = kept;
+        let former: Vec<String> = ended.iter().map(|d| d.config.name.to_string()).collect();
+        for destination in &ended {
+            destination.ask_to_stop();
+        }
+        let deadline = Deadline::after(STOP_TIMEOUT);
+        let hanging: Vec<String> = ended
+            .into_iter()
+            .filter_map(|d| d.join(&deadline))
+            .collect();
+        refuse_hanging(&hanging)?;
+        for wanted in &config.destinations {
+            let name = wanted.name.to_string();
+            if running
+                .iter()
+                .any(|destination| destination.config == *wanted)
+            {
+                reloaded.untouched.push(name);
+                continue;
+            }
+            running.push(self.start_destination(wanted.clone(), names.clone())?);
+            note(reloaded, &former, name);
+        }
+        note_stopped(reloaded, former);
+        self.bells.set(&running);
+        Ok(())
+    }
+}
+
+fn refuse_hanging(names: &[String]) -> Result<(), ReloadError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(ReloadError::Hanging(names.join(", ")))
+}
+
+fn note(reloaded: &mut Reloaded, former: &[String], name: String) {
+    if former.contains(&name) {
+        reloaded.restarted.push(name);
+    } else {
+        reloaded.started.push(name);
+    }
+}
+
+fn note_stopped(reloaded: &mut Reloaded, former: Vec<String>) {
+    let gone = former
+        .into_iter()
+        .filter(|name| !reloaded.restarted.contains(name));
+    let gone: Vec<String> = gone.collect();
+    reloaded.stopped.extend(gone);
+}
+
+fn needs_restart(now: &Config, wanted: &Config) -> Result<(), ReloadError> {
+    let differs = [
+        ("[box] or [store]", now.store != wanted.store),
+        ("[control]", now.control != wanted.control),
+        ("[log]", now.log != wanted.log),
+        (
+            "box.stop_timeout_s",
+            now.stop_timeout != wanted.stop_timeout,
+        ),
+    ];
+    let names = differs.iter().filter(|(_, differs)| *differs);
+    let names: Vec<&str> = names.map(|(name, _)| *name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(ReloadError::NeedsRestart(names.join(", ")))
+}
