@@ -6,7 +6,7 @@ use std::time::Duration;
 use redb::WriteTransaction;
 
 use super::codec::{self, BLOCK_RECORDS_MAX, Reader, SlotRef};
-use super::engine::Engine;
+use super::engine::{Engine, lock};
 use super::fold::{self, Folded};
 use super::journal;
 use super::live::{HOURS_REMEMBERED_MAX, Live};
@@ -37,6 +37,11 @@ impl Engine {
         let mut live = self.lock_live();
         // It may find another position than was known, so that no seq is computed before it.
         self.ensure_open(&mut live, now)?;
+        if !commit.records.is_empty() && lock(&self.upkeep).refuses {
+            return Err(StoreError::Full(
+                "the budget is used up and when_full = \"stop_collecting\"".to_owned(),
+            ));
+        }
         let first = live.position.last.next();
         let range = (!commit.records.is_empty()).then(|| {
             let last = live.position.last.plus(commit.records.len() as u64);
@@ -121,6 +126,14 @@ impl Engine {
         Ok(())
     }
 
+    /// A checkpoint now.
+    pub(super) fn checkpoint(&self, live: &mut Live, now: Now) -> Result<(), StoreError> {
+        live.checkpoint_wanted = true;
+        let result = self.write_riding(live, now);
+        live.checkpoint_wanted = false;
+        result
+    }
+
     /// A commit of what rides alone, where something does.
     pub(super) fn write_riding(&self, live: &mut Live, now: Now) -> Result<(), StoreError> {
         if live.riding.is_empty() && !checkpoint_due(live, now) {
@@ -176,8 +189,8 @@ fn note_written(live: &mut Live, states: &[FeedState]) {
     }
 }
 
-fn checkpoint_due(live: &Live, now: Now) -> bool {
-    now.mono.since(live.checkpoint_at) >= CHECKPOINT_EVERY
+pub(super) fn checkpoint_due(live: &Live, now: Now) -> bool {
+    (live.checkpoint_wanted || now.mono.since(live.checkpoint_at) >= CHECKPOINT_EVERY)
         && live.position.checkpoint < live.position.last
 }
 
@@ -240,6 +253,13 @@ fn add_aside(
         &key,
         body(|w| w.signed(known.unwrap_or(0).wrapping_add(by))),
     )
+}
+
+/// Writes where the journal stands, for transactions that bring no record.
+pub(super) fn write_position(txn: &WriteTransaction, live: &Live) -> Result<(), StoreError> {
+    META.write(txn)?
+        .put(KEY_POSITION, body(|w| live.position.write(w)))?;
+    Ok(())
 }
 
 /// Everything of a commit beside its records: feed states, what rides, the checkpoint when it is

@@ -108,7 +108,7 @@ fn neighbours(
 }
 
 /// The records that are still known from the state tables although their block is not.
-fn told_again(
+pub(super) fn told_again(
     txn: &ReadTransaction,
     live: &Live,
     span: SeqRange,

@@ -98,6 +98,8 @@ pub(super) struct Live {
     /// The last states of the agents that changed since the checkpoint.
     pub(super) agents: HashMap<(SourceNumber, Number), AgentRow>,
     pub(super) checkpoint_at: MonoTime,
+    /// The next commit writes one although it is not due.
+    pub(super) checkpoint_wanted: bool,
     pub(super) feed_states: HashMap<(SourceName, Feed), FeedState>,
     /// The feeds whose state is in its table.
     pub(super) feeds_known: HashSet<(SourceName, Feed)>,

@@ -11,6 +11,7 @@
 //!
 //! See `docs/format.md` for the tables and bytes.
 
+mod admin;
 mod append;
 mod cache;
 mod codec;
@@ -25,12 +26,14 @@ mod loss;
 mod maintain;
 mod open;
 mod overlay;
+mod pack;
 mod place;
 mod quarantine;
 mod read;
 mod rows;
 mod salvage;
 mod simulated_disk;
+mod space;
 mod tables;
 mod types;
 mod verify;
@@ -38,6 +41,7 @@ mod verify;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use admin::StoreStats;
 pub use error::StoreError;
 pub use open::FORMAT;
 pub use simulated_disk::SimulatedDisk;
@@ -192,6 +196,25 @@ impl Store {
         now: Now,
     ) -> Result<Salvaged, StoreError> {
         self.engine.salvage(aside, cursors, configured, now)
+    }
+}
+
+/// By hand.
+impl Store {
+    /// How large it is, and how full its disk.
+    pub fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.engine.stats()
+    }
+
+    /// Gives free pages back to the file system. Nothing is written or read meanwhile.
+    pub fn compact(&self, now: Now) -> Result<(), StoreError> {
+        self.engine.compact(now)
+    }
+
+    /// Copies everything of one moment into a new file at `to`, while the store goes on. A store
+    /// that is restored from it takes a new `store_id` when it is opened.
+    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.engine.backup(to)
     }
 }
 

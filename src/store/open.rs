@@ -30,6 +30,8 @@ pub(super) const KEY_STORE_ID: &[u8] = b"store_id";
 pub(super) const KEY_BOX_ID: &[u8] = b"box_id";
 pub(super) const KEY_INSTALLED_AT: &[u8] = b"installed_at";
 pub(super) const KEY_POSITION: &[u8] = b"position";
+/// `meta`: there in a backup only; the store that is restored from it takes a new identity.
+pub(super) const KEY_BACKUP: &[u8] = b"backup";
 /// `meta`: one entry a feed.
 pub(super) const FEED_PREFIX: &[u8] = b"feed/";
 
@@ -71,6 +73,9 @@ pub(super) fn open_place(
         let db = place.open(options)?;
         if read_meta(&db.begin_read()?, KEY_FORMAT)?.is_none() {
             create(&db, place, options, now)?;
+        }
+        if read_meta(&db.begin_read()?, KEY_BACKUP)?.is_some() {
+            restore(&db, place, now)?;
         }
         let live = load(&db.begin_read()?, now)?;
         Ok((db, live))
@@ -136,6 +141,20 @@ fn create(
     Ok(())
 }
 
+/// A restored backup is another store: destinations may hold what came after it (invariant 2).
+fn restore(db: &Database, place: &Place, now: Now) -> Result<(), StoreError> {
+    let mut txn = db.begin_write()?;
+    txn.set_quick_repair(true);
+    {
+        let mut meta = META.write(&txn)?;
+        let store_id = place.new_store_id(now);
+        meta.put(KEY_STORE_ID, store_id.bits().to_le_bytes().to_vec())?;
+        meta.remove(KEY_BACKUP)?;
+    }
+    txn.commit()?;
+    Ok(())
+}
+
 /// Everything that the writer knows, from the tables and the records after the checkpoint.
 fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
     let meta = META.read(txn)?;
@@ -163,6 +182,7 @@ fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
         dictionary: Dictionary::load(&DICTIONARY.read(txn)?)?,
         agents: HashMap::new(),
         checkpoint_at: now.mono,
+        checkpoint_wanted: false,
         feeds_known: HashSet::new(),
         feed_states: load_feed_states(&meta)?,
         cursors: load_cursors(&CURSORS.read(txn)?)?,

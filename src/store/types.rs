@@ -8,6 +8,7 @@ use crate::domain::delivery::DeliveryProgress;
 use crate::domain::health::FeedState;
 use crate::domain::ids::{BoxId, DestinationName, RecordSeq, SeqRange, StoreId};
 use crate::domain::record::{AgentChange, QueueChange, Record, SequencedRecord};
+use crate::domain::retention::Pressure;
 use crate::domain::timestamp::WallTime;
 
 /// How a store is opened. `state_dir` holds `journal.redb`, `reserve` and what was set aside.
@@ -152,6 +153,14 @@ pub struct Maintained {
     pub replaced: Vec<Replaced>,
     /// Ranges whose block was damaged and was set aside by this call.
     pub damaged: Vec<SeqRange>,
+    /// Records that every configured destination has and that were deleted.
+    pub expired_acknowledged: u64,
+    /// Records that were given up for want of room although some destination lacks them: an alarm.
+    pub expired: u64,
+    /// How full the store is.
+    pub pressure: Option<Pressure>,
+    /// Whether the file was compacted, which held up the feeds.
+    pub compacted: bool,
 }
 
 /// What [`super::Store::salvage`] found.

@@ -3,4 +3,5 @@
 mod core;
 mod damage;
 mod power;
+mod room;
 mod support;
