@@ -9,5 +9,7 @@ mod script;
 mod secrecy;
 #[path = "thrio_client/session.rs"]
 mod session;
+#[path = "thrio_client/simulated.rs"]
+mod simulated;
 #[path = "thrio_client/transport.rs"]
 mod transport;

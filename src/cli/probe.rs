@@ -81,7 +81,7 @@ impl FeedName {
 /// The intervals that a probe asks for: as many as a live run.
 const INTERVALS: i64 = 9;
 /// The last quarter hour asked for is closed at least this long.
-const SETTLE: Duration = Duration::from_secs(300);
+const SETTLE: Duration = Duration::from_mins(5);
 
 /// Probes every feed that was named; unavailable (69) where one brought no understood answer.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -193,7 +193,7 @@ impl Probing<'_> {
             self.clock.clone(),
             self.stop.clone(),
         );
-        let ask = |asked: &Asked| prober.ask(asked).map_err(unavailable);
+        let ask = |asked: &Asked| prober.ask(asked).map_err(|error| unavailable(&error));
         match feed {
             ProbeFeed::Queues => Ok(vec![ask(&Asked::Queues)?]),
             ProbeFeed::Agents => Ok(vec![ask(&Asked::Agents)?]),
@@ -220,12 +220,11 @@ impl Probing<'_> {
     fn connection(&self, feed: ProbeFeed) -> anyhow::Result<ThrioConnection> {
         let realtime = self.source.realtime.as_ref().map(|feed| &feed.connection);
         let historical = self.source.historical.as_ref().map(|feed| &feed.connection);
-        let config = match (feed, self.source.configuration.connection) {
-            (ProbeFeed::Realtime, _) => realtime,
-            (ProbeFeed::Historical, _) => historical,
-            (_, ConfigurationConnection::Historical) => historical,
-            (_, ConfigurationConnection::Realtime) => realtime,
-        };
+        let is_configuration = matches!(feed, ProbeFeed::Queues | ProbeFeed::Agents);
+        let by_realtime = feed == ProbeFeed::Realtime
+            || (is_configuration
+                && self.source.configuration.connection == ConfigurationConnection::Realtime);
+        let config = if by_realtime { realtime } else { historical };
         let Some(ConnectionConfig { options, password }) = config else {
             let message = format!(
                 "source \"{}\" has no connection for this feed",
@@ -272,7 +271,7 @@ impl Probing<'_> {
         let mut source = connection.source(&self.source.api, self.clock.clone(), self.stop.clone());
         let answered = source
             .configuration(ConfigurationCall::Queues)
-            .map_err(unavailable)?;
+            .map_err(|error| unavailable(&error))?;
         Ok(match answered.value {
             ConfigurationAnswer::Queues(list) => {
                 list.entries.into_iter().map(|entry| entry.id).collect()
@@ -282,7 +281,7 @@ impl Probing<'_> {
     }
 }
 
-fn unavailable(error: ThrioError) -> anyhow::Error {
+fn unavailable(error: &ThrioError) -> anyhow::Error {
     Failure::new(Exit::Unavailable, error.to_string()).into()
 }
 

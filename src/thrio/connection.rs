@@ -22,15 +22,16 @@ use crate::domain::call::{
     ConfigurationAnswer, ConfigurationCall, HistoricalAnswer, HistoricalCall, RealtimeCall,
     Snapshot, Timing,
 };
+use crate::domain::ids::QueueId;
 use crate::domain::timestamp::Now;
 use crate::stop::StopToken;
 
 /// How long a throttled realtime feed waits at most: it is worthless when stale.
-const REALTIME_RETRY_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
+const REALTIME_RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 /// How long the others wait at most.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// A feed that was redirected to another host asks again after this.
-const ELSEWHERE_HOLD: Duration = Duration::from_secs(5 * 60);
+const ELSEWHERE_HOLD: Duration = Duration::from_mins(5);
 /// The parser asks for single bytes: few calls into the decompressor.
 const STREAM_BUFFER_BYTES: usize = 32 * 1024;
 
@@ -535,7 +536,7 @@ pub(super) fn realtime_ask<'a>(
 pub(super) fn historical_queues(call: &HistoricalCall) -> Vec<&str> {
     match &call.queue {
         Some(queue) => vec![queue.as_str()],
-        None => call.queues.iter().map(|queue| queue.as_str()).collect(),
+        None => call.queues.iter().map(QueueId::as_str).collect(),
     }
 }
 
@@ -555,7 +556,7 @@ pub(super) fn historical_ask<'a>(
             start: Some(call.window.from.start()),
             end: Some(call.window.to.start()),
             queues,
-            queue: call.queue.as_ref().map(|queue| queue.as_str()),
+            queue: call.queue.as_ref().map(QueueId::as_str),
             ..Values::default()
         },
         bytes_max: connection.sessions.options().body_bytes_max,

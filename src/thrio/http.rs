@@ -235,13 +235,12 @@ fn http_date(text: &str) -> Option<WallTime> {
 /// What `Retry-After` asks for, at most `max`; zero where it is zero, past or unreadable.
 pub(super) fn retry_after(head: &Head, now: WallTime, max: Duration) -> Option<Duration> {
     let text = head.retry_after.as_deref()?.trim();
-    let asked = match text.parse::<u64>() {
-        Ok(s) => Duration::from_secs(s),
-        Err(_) => {
-            // By the server's own clock where it says what that is: the box's may be wrong.
-            let ms = http_date(text)?.ms_since(head.server_date.unwrap_or(now));
-            Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-        }
+    let asked = if let Ok(s) = text.parse::<u64>() {
+        Duration::from_secs(s)
+    } else {
+        // By the server's own clock where it says what that is: the box's may be wrong.
+        let ms = http_date(text)?.ms_since(head.server_date.unwrap_or(now));
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
     };
     Some(asked.min(max))
 }
@@ -459,7 +458,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_bounded() {
-        const MAX: Duration = Duration::from_secs(300);
+        const MAX: Duration = Duration::from_mins(5);
         let now = WallTime::from_s(0);
         let at = |text: &str, date| retry_after(&head(text, date), now, MAX);
         assert_eq!(at("7", None), Some(Duration::from_secs(7)));

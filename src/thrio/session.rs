@@ -28,18 +28,18 @@ use crate::domain::call::Timing;
 use crate::domain::timestamp::{MonoTime, Now, WallTime};
 
 /// A token lives under 24 h; this leaves time to fail and try again.
-const RENEW_AFTER: Duration = Duration::from_secs(20 * 3600);
+const RENEW_AFTER: Duration = Duration::from_hours(20);
 /// No hint of a token's life makes us log in more often than this.
-const RENEW_AFTER_MIN: Duration = Duration::from_secs(60);
+const RENEW_AFTER_MIN: Duration = Duration::from_mins(1);
 /// The first hold after bad credentials.
-pub const HOLD_MIN: Duration = Duration::from_secs(5 * 60);
+pub const HOLD_MIN: Duration = Duration::from_mins(5);
 /// The longest.
-pub const HOLD_MAX: Duration = Duration::from_secs(3600);
+pub const HOLD_MAX: Duration = Duration::from_hours(1);
 /// When a secret that could not be read is tried again, or a renewal that did not succeed while
 /// the old token still works.
-const RETRY_LATER: Duration = Duration::from_secs(60);
+const RETRY_LATER: Duration = Duration::from_mins(1);
 /// No throttled login waits longer: the realtime feed waits for it too.
-const LOGIN_RETRY_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
+const LOGIN_RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 
 /// A token and where it counts.
 pub(super) struct Session {
@@ -705,7 +705,7 @@ mod tests {
     fn a_tokens_life_is_read_from_its_claims() {
         let token = |json: &str| format!("h.{}.s", URL_SAFE_NO_PAD.encode(json));
         let now = WallTime::from_s(1000);
-        let hour = Some(Duration::from_secs(3600));
+        let hour = Some(Duration::from_hours(1));
         assert_eq!(token_life(&token(r#"{"exp":4600}"#), now), hour);
         assert_eq!(token_life(&token(r#"{"exp":9600,"iat":6000}"#), now), hour);
         assert_eq!(token_life(&token(r#"{"exp":1}"#), now), None);

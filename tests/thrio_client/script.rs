@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,32 +16,32 @@ use thrio_edge::thrio::{
     Answered, ApiOptions, ConnectionOptions, PasswordProvider, Source, ThrioConnection, ThrioError,
 };
 
-pub const LOGIN: &str = "/provider/token-with-authorities";
-pub const REALTIME: &str = "/wfm/community/realTime";
-pub const PASSWORD: &str = "canary-password-1";
-pub const TOKEN: &str = "canary-token-1";
-pub const FROM: i64 = 1_785_000_600;
+pub(crate) const LOGIN: &str = "/provider/token-with-authorities";
+pub(crate) const REALTIME: &str = "/wfm/community/realTime";
+pub(crate) const PASSWORD: &str = "canary-password-1";
+pub(crate) const TOKEN: &str = "canary-token-1";
+pub(crate) const FROM: i64 = 1_785_000_600;
 
 /// One request as the server got it.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub method: String,
-    pub target: String,
-    pub authorization: String,
-    pub body: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) authorization: String,
+    pub(crate) body: String,
     /// How many requests for the same path (without query) came before.
-    pub nth: usize,
+    pub(crate) nth: usize,
 }
 
 impl Seen {
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap()
     }
 }
 
 /// What the server does with a request.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Status, extra header lines, body.
     Http(u16, Vec<String>, Vec<u8>),
     /// These very bytes, then the connection closes.
@@ -51,7 +50,7 @@ pub enum Answer {
     Hang,
 }
 
-pub fn json(body: &str) -> Answer {
+pub(crate) fn json(body: &str) -> Answer {
     Answer::Http(
         200,
         vec!["Content-Type: application/json".into()],
@@ -59,7 +58,7 @@ pub fn json(body: &str) -> Answer {
     )
 }
 
-pub fn status(status: u16, body: &str) -> Answer {
+pub(crate) fn status(status: u16, body: &str) -> Answer {
     Answer::Http(
         status,
         vec!["Content-Type: application/json".into()],
@@ -67,7 +66,7 @@ pub fn status(status: u16, body: &str) -> Answer {
     )
 }
 
-pub fn with_header(answer: Answer, header: &str) -> Answer {
+pub(crate) fn with_header(answer: Answer, header: &str) -> Answer {
     match answer {
         Answer::Http(status, mut headers, body) => {
             headers.push(header.to_owned());
@@ -77,7 +76,7 @@ pub fn with_header(answer: Answer, header: &str) -> Answer {
     }
 }
 
-pub fn granted(location: &str) -> Answer {
+pub(crate) fn granted(location: &str) -> Answer {
     json(&format!(
         r#"{{"token":"{TOKEN}","location":"{location}","clientLocation":null,"authorities":["x"]}}"#
     ))
@@ -85,14 +84,14 @@ pub fn granted(location: &str) -> Answer {
 
 type Script = dyn Fn(&Seen) -> Answer + Send + Sync;
 
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
     /// Answers every request by the script, connections side by side.
-    pub fn start(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -110,7 +109,7 @@ impl Server {
     }
 
     /// The usual server: logs in, answers realtime with the script.
-    pub fn with_data(data: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn with_data(data: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         Self::start(move |seen| {
             if seen.path() == LOGIN {
                 granted("")
@@ -120,15 +119,15 @@ impl Server {
         })
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub fn count(&self, path: &str) -> usize {
+    pub(crate) fn count(&self, path: &str) -> usize {
         self.seen()
             .iter()
             .filter(|seen| seen.path() == path)
@@ -192,7 +191,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<See
         }
         let (name, value) = header.split_once(':').unwrap();
         match name.to_ascii_lowercase().as_str() {
-            "authorization" => seen.authorization = value.trim().to_owned(),
+            "authorization" => value.trim().clone_into(&mut seen.authorization),
             "content-length" => length = value.trim().parse().unwrap(),
             _ => {}
         }
@@ -205,16 +204,16 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<See
 
 /// A clock that a test moves; each reading is a millisecond later than the one before, so that
 /// what was read first is told.
-pub struct TestClock(Mutex<Duration>);
+pub(crate) struct TestClock(Mutex<Duration>);
 
-pub const START: i64 = 1_785_010_000;
+pub(crate) const START: i64 = 1_785_010_000;
 
 impl TestClock {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(Duration::ZERO)))
     }
 
-    pub fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         *self.0.lock().unwrap() += by;
     }
 }
@@ -231,16 +230,15 @@ impl Clock for TestClock {
 }
 
 /// A connection under test, with its password in the test's hand.
-pub struct Bench {
-    pub connection: ThrioConnection,
-    pub clock: Arc<TestClock>,
-    pub stop: StopToken,
-    pub password: Arc<Mutex<Result<String, String>>>,
-    pub password_reads: Arc<AtomicUsize>,
-    pub api: ApiOptions,
+pub(crate) struct Bench {
+    pub(crate) connection: ThrioConnection,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) stop: StopToken,
+    pub(crate) password: Arc<Mutex<Result<String, String>>>,
+    pub(crate) api: ApiOptions,
 }
 
-pub fn options(url: &str) -> ConnectionOptions {
+pub(crate) fn options(url: &str) -> ConnectionOptions {
     ConnectionOptions {
         base_url: url.to_owned(),
         user: "wfm@example.com".to_owned(),
@@ -249,38 +247,33 @@ pub fn options(url: &str) -> ConnectionOptions {
 }
 
 impl Bench {
-    pub fn new(server: &Server) -> Self {
+    pub(crate) fn new(server: &Server) -> Self {
         Self::with(options(&server.url()))
     }
 
-    pub fn with(options: ConnectionOptions) -> Self {
+    pub(crate) fn with(options: ConnectionOptions) -> Self {
         let clock = TestClock::new();
         let password = Arc::new(Mutex::new(Ok(PASSWORD.to_owned())));
-        let password_reads = Arc::new(AtomicUsize::new(0));
         let provider: PasswordProvider = {
-            let (password, reads) = (password.clone(), password_reads.clone());
-            Arc::new(move || {
-                reads.fetch_add(1, Ordering::Relaxed);
-                password.lock().unwrap().clone().map(Into::into)
-            })
+            let password = password.clone();
+            Arc::new(move || password.lock().unwrap().clone().map(Into::into))
         };
         Self {
             connection: ThrioConnection::new(options, provider, clock.clone()).unwrap(),
             clock,
             stop: StopToken::new(),
             password,
-            password_reads,
             api: ApiOptions::default(),
         }
     }
 
-    pub fn source(&self) -> Box<dyn Source> {
+    pub(crate) fn source(&self) -> Box<dyn Source> {
         self.connection
             .source(&self.api, self.clock.clone(), self.stop.clone())
     }
 
     /// One poll; the rows as (agent, state).
-    pub fn poll(&self) -> Result<(Vec<(String, String)>, Timing), ThrioError> {
+    pub(crate) fn poll(&self) -> Result<(Vec<(String, String)>, Timing), ThrioError> {
         let mut snapshot = Snapshot::default();
         let answered = self
             .source()
@@ -293,16 +286,16 @@ impl Bench {
     }
 
     /// Why a poll fails.
-    pub fn poll_cause(&self) -> Cause {
+    pub(crate) fn poll_cause(&self) -> Cause {
         self.poll().expect_err("the poll must fail").cause
     }
 
-    pub fn set_password(&self, password: &str) {
+    pub(crate) fn set_password(&self, password: &str) {
         *self.password.lock().unwrap() = Ok(password.to_owned());
     }
 }
 
-pub fn window_call(intervals: i64) -> HistoricalCall {
+pub(crate) fn window_call(intervals: i64) -> HistoricalCall {
     let from = IntervalStart::aligned_s(FROM).unwrap();
     HistoricalCall {
         window: Window::new(from, from.plus(intervals)),
@@ -312,8 +305,8 @@ pub fn window_call(intervals: i64) -> HistoricalCall {
     }
 }
 
-pub fn value<T>(answered: Result<Answered<T>, ThrioError>) -> T {
+pub(crate) fn value<T>(answered: Result<Answered<T>, ThrioError>) -> T {
     answered.expect("an answer").value
 }
 
-pub const ONE_AGENT: &str = r#"[{"agent-id":"a1","agent-status":"Available"}]"#;
+pub(crate) const ONE_AGENT: &str = r#"[{"agent-id":"a1","agent-status":"Available"}]"#;

@@ -35,24 +35,19 @@ fn echo(seen: &Seen) -> String {
 }
 
 fn careless(code: u16, kind: &'static str) -> Server {
-    Server::start(move |seen| match seen.path() {
-        LOGIN => granted(""),
-        _ => {
-            let tail = format!("{}{BODY_TAIL}", " filler".repeat(30));
-            let text = match kind {
-                "json" => format!(
-                    r#"{{"code":"C","message":"{}{tail}"}}"#,
-                    echo(seen).replace('"', "'")
-                ),
-                "rows" => format!(r#"[{{"{}{tail}":1}}]"#, echo(seen).replace('"', "'")),
-                _ => format!("<html>{}{tail}", echo(seen)),
-            };
-            Answer::Http(
-                code,
-                vec![format!("Content-Type: text/{TOKEN}")],
-                text.into_bytes(),
-            )
-        }
+    Server::with_data(move |seen| {
+        let tail = format!("{}{BODY_TAIL}", " filler".repeat(30));
+        let echo = echo(seen).replace('"', "'");
+        let text = match kind {
+            "json" => format!(r#"{{"code":"C","message":"{echo}{tail}"}}"#),
+            "rows" => format!(r#"[{{"{echo}{tail}":1}}]"#),
+            _ => format!("<html>{echo}{tail}"),
+        };
+        Answer::Http(
+            code,
+            vec![format!("Content-Type: text/{TOKEN}")],
+            text.into_bytes(),
+        )
     })
 }
 

@@ -10,7 +10,7 @@ use thrio_edge::thrio::{AuthScheme, HOLD_MAX, HOLD_MIN};
 
 use super::script::*;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[test]
 fn a_password_buys_a_token_that_later_calls_send_raw_to_location() {

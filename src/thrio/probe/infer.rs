@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::look::{Column, Look, found};
+use super::look::{Column, Look, Times, found};
 use super::{FieldSeen, Finding, ProbeFeed, Sample};
 use crate::domain::interval::{INTERVAL_S, IntervalStart};
 use crate::domain::timestamp::WallTime;
@@ -224,9 +224,7 @@ pub(super) fn historical(api: &mut ApiOptions, look: &Look<'_>, sample: &Sample)
             ));
         }
         Some(interval) => {
-            if let Some(format) = interval.time_format() {
-                h.row_time_format = format;
-            }
+            h.row_time_format = interval.times().pattern(h.row_time_format.take());
             findings.push(time_finding(interval));
             findings.extend(label(h, interval, sample));
         }
@@ -253,14 +251,14 @@ pub(super) fn historical(api: &mut ApiOptions, look: &Look<'_>, sample: &Sample)
 
 /// How times are written, and which setting reads them.
 fn time_finding(times: &Column) -> Finding {
-    let says = match times.time_format() {
-        None => format!("\"{}\" holds no time that can be read", times.name),
-        Some(None) => format!(
+    let says = match times.times() {
+        Times::Unreadable => format!("\"{}\" holds no time that can be read", times.name),
+        Times::Plain => format!(
             "\"{}\" is {}, read without a setting",
             times.name,
             times.time_words()
         ),
-        Some(Some(format)) => format!("\"{}\" is written as {format}", times.name),
+        Times::Pattern(format) => format!("\"{}\" is written as {format}", times.name),
     };
     finding("time format", says)
 }
@@ -331,12 +329,11 @@ fn handle_time(api: &mut ApiOptions, look: &Look<'_>) -> Option<Finding> {
         MEAN_HANDLE_S.contains(&mean),
         MEAN_HANDLE_S.contains(&(mean / 1000.0)),
     ) {
-        (true, false) => Some(HandleTimeUnit::Seconds),
+        (false, false) => None,
         (false, true) => Some(HandleTimeUnit::Milliseconds),
         // Both fit: minutes a contact are usual, hours are not.
         (true, true) if mean > 3600.0 => Some(HandleTimeUnit::Milliseconds),
-        (true, true) => Some(HandleTimeUnit::Seconds),
-        (false, false) => None,
+        (true, _) => Some(HandleTimeUnit::Seconds),
     };
     let verdict = match unit {
         Some(HandleTimeUnit::Seconds) => "seconds",
@@ -386,9 +383,8 @@ pub(super) fn realtime(api: &mut ApiOptions, looks: &[Look<'_>]) -> Vec<Finding>
     let mut findings = Vec::new();
     let fields = api.realtime.fields.clone();
     if let Some(since) = looks.first().and_then(|look| column(look, &fields.since)) {
-        if let Some(format) = since.time_format() {
-            api.realtime.row_time_format = format;
-        }
+        let r = &mut api.realtime;
+        r.row_time_format = since.times().pattern(r.row_time_format.take());
         findings.push(time_finding(since));
     } else {
         findings.push(finding(

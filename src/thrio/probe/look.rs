@@ -38,7 +38,6 @@ pub(super) struct Column {
     /// The name, or a JSON pointer where it is nested.
     pub(super) name: String,
     pub(super) rows: u64,
-    numbers: u64,
     flags: u64,
     distinct: HashSet<String>,
     /// The values as text, one for each row that has one.
@@ -52,7 +51,7 @@ impl Column {
     }
 
     pub(super) fn is_time(&self) -> bool {
-        self.time_format().is_some()
+        self.times() != Times::Unreadable
     }
 
     pub(super) fn distinct(&self) -> usize {
@@ -71,8 +70,8 @@ impl Column {
         }
     }
 
-    /// How times are written here; `None` inside = the row parser reads it by itself.
-    pub(super) fn time_format(&self) -> Option<Option<TimeFormat>> {
+    /// How times are written here.
+    pub(super) fn times(&self) -> Times {
         let read_all = |read: &dyn Fn(&str) -> Option<WallTime>| {
             !self.values.is_empty()
                 && self
@@ -81,12 +80,13 @@ impl Column {
                     .all(|text| read(text).is_some_and(is_plausible))
         };
         if read_all(&time::read_text) {
-            return Some(None);
+            return Times::Plain;
         }
-        PATTERNS.iter().find_map(|pattern| {
-            let format = TimeFormat::Pattern((*pattern).to_owned());
-            read_all(&|text| format.read(text)).then_some(Some(format))
-        })
+        PATTERNS
+            .iter()
+            .map(|pattern| TimeFormat::Pattern((*pattern).to_owned()))
+            .find(|format| read_all(&|text| format.read(text)))
+            .map_or(Times::Unreadable, Times::Pattern)
     }
 
     /// What a person calls the way in which times are written here.
@@ -103,6 +103,28 @@ impl Column {
     }
 }
 
+/// How a column writes times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Times {
+    /// Not at all, as far as anybody can see.
+    Unreadable,
+    /// So that rows are read without a setting.
+    Plain,
+    /// By this pattern.
+    Pattern(TimeFormat),
+}
+
+impl Times {
+    /// The setting that reads them; what was set stays where nothing better was found.
+    pub(super) fn pattern(self, set: Option<TimeFormat>) -> Option<TimeFormat> {
+        match self {
+            Self::Unreadable => set,
+            Self::Plain => None,
+            Self::Pattern(format) => Some(format),
+        }
+    }
+}
+
 /// Between 2000 and 2100: smaller numbers are counts.
 fn is_plausible(at: WallTime) -> bool {
     (946_684_800..4_102_444_800).contains(&at.s())
@@ -111,18 +133,13 @@ fn is_plausible(at: WallTime) -> bool {
 /// The largest list of objects in the body; the shallower of two equal ones.
 pub(super) fn look(body: &Value) -> Option<Look<'_>> {
     let mut best: Option<(usize, Look<'_>)> = None;
-    search(body, String::new(), 0, &mut best);
+    search(body, "", 0, &mut best);
     let (_, mut look) = best?;
     look.columns = columns(&look.rows);
     Some(look)
 }
 
-fn search<'a>(
-    value: &'a Value,
-    pointer: String,
-    depth: usize,
-    best: &mut Option<(usize, Look<'a>)>,
-) {
+fn search<'a>(value: &'a Value, pointer: &str, depth: usize, best: &mut Option<(usize, Look<'a>)>) {
     if depth > DEPTH_MAX {
         return;
     }
@@ -141,18 +158,18 @@ fn search<'a>(
         Value::Array(items) => {
             let rows: Vec<_> = items.iter().filter_map(Value::as_object).collect();
             if !rows.is_empty() {
-                offer(&pointer, false, rows);
+                offer(pointer, false, rows);
             }
         }
         Value::Object(members) => {
             let rows: Vec<_> = members.values().filter_map(Value::as_object).collect();
             if rows.len() >= 2 && rows.len() == members.len() && are_alike(&rows) {
-                offer(&pointer, true, rows);
+                offer(pointer, true, rows);
                 return;
             }
             for (key, member) in members {
                 let escaped = key.replace('~', "~0").replace('/', "~1");
-                search(member, format!("{pointer}/{escaped}"), depth + 1, best);
+                search(member, &format!("{pointer}/{escaped}"), depth + 1, best);
             }
         }
         _ => {}
@@ -198,17 +215,13 @@ fn collect(
     let column = columns.entry(name.to_owned()).or_insert_with(|| Column {
         name: name.to_owned(),
         rows: 0,
-        numbers: 0,
         flags: 0,
         distinct: HashSet::new(),
         values: Vec::new(),
     });
     let text = match value {
         Value::String(text) if !text.trim().is_empty() => text.clone(),
-        Value::Number(number) => {
-            column.numbers += 1;
-            number.to_string()
-        }
+        Value::Number(number) => number.to_string(),
         Value::Bool(flag) => {
             column.flags += 1;
             flag.to_string()

@@ -121,7 +121,7 @@ fn read_or_point(
     let found = read(feed, sample, better);
     let finds_all = found
         .as_ref()
-        .is_ok_and(|taken| taken.shape.rows_with_fields as usize * 2 >= seen.rows.len());
+        .is_ok_and(|taken| taken.shape.rows_with_fields * 2 >= seen.rows.len() as u64);
     if finds_all || (seen.pointer.is_empty() && !seen.is_map) {
         return found;
     }

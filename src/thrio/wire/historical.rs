@@ -377,21 +377,20 @@ mod tests {
         let body = format!("[{}]", rows.join(","));
         let (rows, rejected) = read(&HistoricalApi::default(), &call(2), &body).unwrap();
         assert_eq!(rows, [row("good", 0)]);
-        use RejectReason as R;
         assert_eq!(
             rejected,
             [
-                R::MissingId,
-                R::MissingInterval,
-                R::UnalignedInterval,
-                R::UnalignedInterval,
-                R::OutsideWindow,
-                R::Negative,
-                R::NotANumber,
-                R::NotANumber,
-                R::Empty,
-                R::TooLong,
-                R::Malformed,
+                RejectReason::MissingId,
+                RejectReason::MissingInterval,
+                RejectReason::UnalignedInterval,
+                RejectReason::UnalignedInterval,
+                RejectReason::OutsideWindow,
+                RejectReason::Negative,
+                RejectReason::NotANumber,
+                RejectReason::NotANumber,
+                RejectReason::Empty,
+                RejectReason::TooLong,
+                RejectReason::Malformed,
             ]
         );
     }
@@ -435,9 +434,11 @@ mod tests {
 
     #[test]
     fn what_rows_do_not_say_comes_from_the_request() {
-        let mut api = HistoricalApi::default();
-        api.queue_from = QueueFrom::Request;
-        api.interval_from = IntervalFrom::Request;
+        let api = HistoricalApi {
+            queue_from: QueueFrom::Request,
+            interval_from: IntervalFrom::Request,
+            ..HistoricalApi::default()
+        };
         let mut one = call(1);
         let bare = format!("{{{FIGURES}}}");
         for body in [
@@ -470,9 +471,11 @@ mod tests {
 
     #[test]
     fn labels_units_and_patterns_are_settings() {
-        let mut api = HistoricalApi::default();
-        api.interval_label = IntervalLabel::End;
-        api.handle_time_unit = HandleTimeUnit::Milliseconds;
+        let mut api = HistoricalApi {
+            interval_label: IntervalLabel::End,
+            handle_time_unit: HandleTimeUnit::Milliseconds,
+            ..HistoricalApi::default()
+        };
         api.row_time_format = Some(
             crate::thrio::api::TimeFormat::try_from("%-m/%-d/%Y %-I:%M:%S %p".to_owned()).unwrap(),
         );
@@ -485,7 +488,7 @@ mod tests {
     fn what_is_no_answer_leaves_no_rows() {
         let api = HistoricalApi::default();
         for body in [
-            "".to_owned(),
+            String::new(),
             "<html>".to_owned(),
             r#"{"code":"x","message":"y","timestamp":1785000600}"#.to_owned(),
             format!(r#"[{{"queueId":"q","interval":1785000600,{FIGURES}}}"#),

@@ -92,16 +92,16 @@ impl Matcher {
 impl Node {
     #[cold]
     fn find_slowly(&mut self, position: usize, key: &str) -> Hit {
-        let index = match self.spellings.iter().position(|(known, _)| **known == *key) {
-            Some(index) => index,
-            None => {
-                let hit = self.match_name(key);
-                if self.spellings.len() >= SPELLINGS_MAX {
-                    return hit;
-                }
-                self.spellings.push((Box::from(key), hit));
-                self.spellings.len() - 1
+        let known = self.spellings.iter().position(|(known, _)| **known == *key);
+        let index = if let Some(index) = known {
+            index
+        } else {
+            let hit = self.match_name(key);
+            if self.spellings.len() >= SPELLINGS_MAX {
+                return hit;
             }
+            self.spellings.push((Box::from(key), hit));
+            self.spellings.len() - 1
         };
         if position < POSITIONS_MAX {
             if self.expected.len() <= position {

@@ -297,9 +297,11 @@ mod tests {
 
     #[test]
     fn names_and_pointers_are_settings() {
-        let mut api = RealtimeApi::default();
-        api.envelope = Envelope::Pointer("/result/1/list".to_owned());
-        api.fields = toml_like(&["/who/id"], &["/now/0/text", "state"]);
+        let api = RealtimeApi {
+            envelope: Envelope::Pointer("/result/1/list".to_owned()),
+            fields: toml_like(&["/who/id"], &["/now/0/text", "state"]),
+            ..RealtimeApi::default()
+        };
         let body = r#"{"result":[{},{"list":[{"who":{"x":1,"id":5},"now":[{"text":"Übung\n"}]},
             {"who":{"id":"6"},"now":[],"STATE":"b"}]}]}"#;
         let (rows, rejected) = read_with(&api, body).unwrap();

@@ -170,7 +170,7 @@ impl<'p, 'de, S: RowSink<'de>> Parse<'p, 'de, S> {
     }
 }
 
-/// serde_json's message without the text it may quote: only what and where.
+/// The parser's message without the text it may quote: only what and where.
 fn syntax(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",
@@ -417,7 +417,7 @@ impl<'de, S: RowSink<'de>> MemberSeed<'_, '_, 'de, S> {
     }
 
     /// A scalar: a count of the envelope, or a field of a single row.
-    fn scalar<E>(self, value: Scalar<'de>) -> Result<(), E> {
+    fn scalar(self, value: Scalar<'de>) {
         let hit = self.parse.matcher.find(0, usize::MAX, self.key);
         self.object.own.put(self.parse.matcher.targets(hit), value);
         if normalise(self.key) == "total" {
@@ -428,7 +428,6 @@ impl<'de, S: RowSink<'de>> MemberSeed<'_, '_, 'de, S> {
             };
             self.parse.shape.total = total.or(self.parse.shape.total);
         }
-        Ok(())
     }
 }
 
@@ -506,7 +505,8 @@ impl<'de, S: RowSink<'de>> Visitor<'de> for MemberSeed<'_, '_, 'de, S> {
         if text.trim().is_empty() {
             return Ok(());
         }
-        self.scalar(Scalar::Text(text))
+        self.scalar(Scalar::Text(text));
+        Ok(())
     }
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         let hit = self.parse.matcher.find(0, usize::MAX, self.key);
@@ -518,16 +518,20 @@ impl<'de, S: RowSink<'de>> Visitor<'de> for MemberSeed<'_, '_, 'de, S> {
         Ok(())
     }
     fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
-        self.scalar(Scalar::Flag(flag))
+        self.scalar(Scalar::Flag(flag));
+        Ok(())
     }
     fn visit_u64<E>(self, n: u64) -> Result<(), E> {
-        self.scalar(Scalar::Unsigned(n))
+        self.scalar(Scalar::Unsigned(n));
+        Ok(())
     }
     fn visit_i64<E>(self, n: i64) -> Result<(), E> {
-        self.scalar(Scalar::Signed(n))
+        self.scalar(Scalar::Signed(n));
+        Ok(())
     }
     fn visit_f64<E>(self, n: f64) -> Result<(), E> {
-        self.scalar(Scalar::Float(n))
+        self.scalar(Scalar::Float(n));
+        Ok(())
     }
 }
 
@@ -555,9 +559,8 @@ impl<'de, S: RowSink<'de>> DeserializeSeed<'de> for RowSeed<'_, '_, 'de, S> {
 }
 
 impl<'de, S: RowSink<'de>> RowSeed<'_, '_, 'de, S> {
-    fn no_row<E>(self, what: &str) -> Result<(), E> {
+    fn no_row(self, what: &str) {
         self.parse.take_malformed(what);
-        Ok(())
     }
 }
 
@@ -581,25 +584,32 @@ impl<'de, S: RowSink<'de>> Visitor<'de> for RowSeed<'_, '_, 'de, S> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
         drain_seq(seq)?;
-        self.no_row("an array")
+        self.no_row("an array");
+        Ok(())
     }
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.no_row("null")
+        self.no_row("null");
+        Ok(())
     }
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.no_row("a text")
+        self.no_row("a text");
+        Ok(())
     }
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.no_row("a flag")
+        self.no_row("a flag");
+        Ok(())
     }
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.no_row("a number")
+        self.no_row("a number");
+        Ok(())
     }
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.no_row("a number")
+        self.no_row("a number");
+        Ok(())
     }
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.no_row("a number")
+        self.no_row("a number");
+        Ok(())
     }
 }
 
@@ -666,9 +676,8 @@ struct FieldValue<'a, 'de> {
 
 impl<'de> FieldValue<'_, 'de> {
     #[inline]
-    fn put<E>(self, value: Scalar<'de>) -> Result<(), E> {
+    fn put(self, value: Scalar<'de>) {
         self.slots.put(self.matcher.targets(self.hit), value);
-        Ok(())
     }
 }
 
@@ -695,16 +704,20 @@ impl<'de> Visitor<'de> for FieldValue<'_, 'de> {
         Ok(())
     }
     fn visit_u64<E>(self, n: u64) -> Result<(), E> {
-        self.put(Scalar::Unsigned(n))
+        self.put(Scalar::Unsigned(n));
+        Ok(())
     }
     fn visit_i64<E>(self, n: i64) -> Result<(), E> {
-        self.put(Scalar::Signed(n))
+        self.put(Scalar::Signed(n));
+        Ok(())
     }
     fn visit_f64<E>(self, n: f64) -> Result<(), E> {
-        self.put(Scalar::Float(n))
+        self.put(Scalar::Float(n));
+        Ok(())
     }
     fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
-        self.put(Scalar::Flag(flag))
+        self.put(Scalar::Flag(flag));
+        Ok(())
     }
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())

@@ -46,7 +46,7 @@ const EMPTY: Slot<'static> = Slot {
 /// The fields of the row that is being read.
 #[derive(Debug)]
 pub(super) struct Slots<'de> {
-    slots: [Slot<'de>; FIELDS_MAX],
+    fields: [Slot<'de>; FIELDS_MAX],
     scratch: String,
     said: bool,
     ids_differ: bool,
@@ -65,7 +65,7 @@ impl<'de> Slots<'de> {
     /// No values.
     pub(super) fn new() -> Self {
         Self {
-            slots: [EMPTY; FIELDS_MAX],
+            fields: [EMPTY; FIELDS_MAX],
             scratch: String::new(),
             said: false,
             ids_differ: false,
@@ -74,7 +74,7 @@ impl<'de> Slots<'de> {
 
     /// Forgets the row before.
     pub(super) fn reset(&mut self) {
-        self.slots = [EMPTY; FIELDS_MAX];
+        self.fields = [EMPTY; FIELDS_MAX];
         self.scratch.clear();
         self.said = false;
         self.ids_differ = false;
@@ -94,7 +94,7 @@ impl<'de> Slots<'de> {
     pub(super) fn put(&mut self, targets: &[Target], value: Scalar<'de>) {
         for target in targets {
             let at = usize::from(target.field);
-            let slot = self.slots[at];
+            let slot = self.fields[at];
             if at == 0 && slot.rank != u8::MAX && self.text_of(slot.value) != self.text_of(value) {
                 self.ids_differ = true;
             }
@@ -104,7 +104,7 @@ impl<'de> Slots<'de> {
                 _ => target.rank,
             };
             if rank < slot.rank {
-                self.slots[at] = Slot { rank, value };
+                self.fields[at] = Slot { rank, value };
                 self.said = true;
             }
         }
@@ -128,14 +128,9 @@ impl<'de> Slots<'de> {
         }
     }
 
-    /// The value as it came.
-    pub(super) fn value(&self, field: usize) -> Scalar<'de> {
-        self.slots[field].value
-    }
-
     /// A text, or a number or flag as a text; none for what was not said or is nested.
     pub(super) fn text(&self, field: usize) -> Option<Cow<'_, str>> {
-        self.text_of(self.slots[field].value)
+        self.text_of(self.fields[field].value)
     }
 
     fn text_of(&self, value: Scalar<'de>) -> Option<Cow<'_, str>> {
@@ -159,7 +154,7 @@ impl<'de> Slots<'de> {
 
     /// A figure that is not negative, as a float where it has a fraction; none where not said.
     pub(super) fn figure(&self, field: usize) -> Result<Option<Figure>, BadFigure> {
-        match self.slots[field].value {
+        match self.fields[field].value {
             Scalar::Unsaid => Ok(None),
             Scalar::Unsigned(n) => Ok(Some(Figure::Whole(n))),
             Scalar::Signed(_) => Err(BadFigure::Negative),
@@ -186,7 +181,7 @@ impl<'de> Slots<'de> {
         field: usize,
         format: Option<&TimeFormat>,
     ) -> Result<Option<WallTime>, ()> {
-        let number = match self.slots[field].value {
+        let number = match self.fields[field].value {
             Scalar::Unsaid => return Ok(None),
             Scalar::Unsigned(n) => i64::try_from(n).map_err(|_| ())?,
             Scalar::Signed(n) => n,
@@ -210,7 +205,7 @@ impl<'de> Slots<'de> {
 
     /// A flag: true or false, as such, as text, or as 1 or 0.
     pub(super) fn flag(&self, field: usize) -> Option<bool> {
-        match self.slots[field].value {
+        match self.fields[field].value {
             Scalar::Flag(flag) => Some(flag),
             Scalar::Unsigned(n) => Some(n != 0),
             Scalar::Text(_) | Scalar::Copied(..) => {
@@ -242,7 +237,7 @@ impl Figure {
         if n < 0.0 {
             return Err(BadFigure::Negative);
         }
-        if !(n <= FLOAT_MAX) {
+        if n.is_nan() || n > FLOAT_MAX {
             return Err(BadFigure::NotANumber);
         }
         Ok(match whole(n) {
