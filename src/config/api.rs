@@ -210,8 +210,8 @@ mod tests {
         let mut mapping = toml::Table::try_from(ApiOptions::default()).unwrap();
         let wrong = join(table, "no-such-key");
         replace(&mut mapping, &wrong, toml::Value::Integer(1));
-        let error = mapping.try_into::<ApiOptions>().unwrap_err().to_string();
-        let list = error.split("expected one of ").nth(1).unwrap();
+        let error = mapping.try_into::<ApiOptions>().unwrap_err();
+        let list = error.message().split("expected one of ").nth(1).unwrap();
         let names = list.split('`').skip(1).step_by(2);
         names.map(str::to_owned).collect()
     }
