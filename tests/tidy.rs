@@ -143,6 +143,10 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
 ];
 
 fn misplaced_packages(source: &Source) -> Vec<String> {
+    // A test may read what it checks, for example that lines to paste are TOML.
+    if source.path.contains("/tests/") || source.path.ends_with("/tests.rs") {
+        return Vec::new();
+    }
     let Some(component) = source.component() else {
         return Vec::new();
     };
