@@ -6,6 +6,7 @@
 
 pub mod backfill;
 pub mod check;
+pub mod demo;
 pub mod import;
 mod output;
 pub mod probe;
@@ -47,6 +48,7 @@ enum Command {
     Backfill(backfill::Arguments),
     Store(store::Arguments),
     Simulate(simulate::Arguments),
+    Demo(demo::Arguments),
 }
 
 /// The file that says which box is meant.
@@ -142,6 +144,7 @@ fn execute(command: &Command) -> anyhow::Result<Exit> {
         Command::Backfill(arguments) => backfill::run(arguments),
         Command::Store(arguments) => store::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
     }
 }
 

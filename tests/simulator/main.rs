@@ -4,6 +4,7 @@
     reason = "counts of a test are far below 2^52"
 )]
 
+mod demo;
 mod load_model;
 mod server;
 
