@@ -57,13 +57,13 @@ fn body(turn: usize) -> String {
 }
 
 /// A machine that polls every second, each poll answered at once.
-struct Box {
+struct Edge {
     machine: RealtimeMachine,
     roster: Roster,
     second: i64,
 }
 
-impl Box {
+impl Edge {
     fn new() -> Self {
         let options = RealtimeOptions {
             period: Duration::from_secs(1),
@@ -144,7 +144,7 @@ fn poll(criterion: &mut Criterion) {
             black_box(snapshot.len())
         });
     });
-    let mut edge = Box::new();
+    let mut edge = Edge::new();
     parser
         .parse(bodies[1].as_bytes(), &mut snapshot)
         .expect("rows");

@@ -437,7 +437,7 @@ mod tests {
             "\"presence\"? A guess",
             "agent a1  state \"Available\"",
             "envelope = \"/x/list\"",
-            "state = [\"presence\"]",
+            "state = [\"presence\", \"agent-status\"",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

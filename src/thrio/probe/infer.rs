@@ -161,7 +161,7 @@ pub(super) fn fields(api: &mut ApiOptions, feed: ProbeFeed, look: &Look<'_>) -> 
         let configured = found(&look.columns, names);
         if let Some(column) = configured {
             taken.insert(column.name.clone());
-            **names = Names::new(&[&column.name]);
+            **names = led_by(column, names);
         }
         seen.push(FieldSeen {
             field,
@@ -179,7 +179,7 @@ pub(super) fn fields(api: &mut ApiOptions, feed: ProbeFeed, look: &Look<'_>) -> 
         };
         if let Some(column) = guessed(guess, &look.columns, &taken) {
             taken.insert(column.name.clone());
-            *names = Names::new(&[&column.name]);
+            *names = led_by(column, names);
             *seen = FieldSeen {
                 field,
                 found: Some(column.name.clone()),
@@ -189,6 +189,16 @@ pub(super) fn fields(api: &mut ApiOptions, feed: ProbeFeed, look: &Look<'_>) -> 
         }
     }
     seen
+}
+
+/// The name found first, then the others: a field may have two names in one list.
+fn led_by(column: &Column, names: &Names) -> Names {
+    let is_other = |name: &&str| {
+        crate::thrio::wire::normalise(name) != crate::thrio::wire::normalise(&column.name)
+    };
+    let mut list = vec![column.name.as_str()];
+    list.extend(names.iter().filter(is_other));
+    Names::new(&list)
 }
 
 fn guessed<'a>(

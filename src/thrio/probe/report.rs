@@ -85,7 +85,7 @@ pub fn report(feed: ProbeFeed, samples: &[Sample], api: &ApiOptions) -> ProbeRep
             ));
         }
     }
-    report.settings = settings(feed, &better, &report.fields);
+    report.settings = settings(feed, &mut better, &report.fields);
     report
 }
 
@@ -265,7 +265,7 @@ fn unused(look: &Look<'_>, fields: &[FieldSeen]) -> Vec<ColumnSeen> {
 }
 
 /// The settings as lines of TOML: everything that the probe can vouch for.
-fn settings(feed: ProbeFeed, api: &ApiOptions, fields: &[FieldSeen]) -> String {
+fn settings(feed: ProbeFeed, api: &mut ApiOptions, fields: &[FieldSeen]) -> String {
     let table = feed.table();
     let mut out = format!("[source.api.{table}]\n");
     let mut line = |key: &str, value: &str| {
@@ -316,9 +316,10 @@ fn settings(feed: ProbeFeed, api: &ApiOptions, fields: &[FieldSeen]) -> String {
         );
     }
     let _ = writeln!(out, "\n[source.api.{table}.fields]");
-    for field in fields {
-        if let Some(name) = &field.found {
-            let _ = writeln!(out, "{} = [{}]", field.field, Value::from(name.as_str()));
+    for ((name, names), seen) in infer::fields_of(api, feed).into_iter().zip(fields) {
+        if seen.found.is_some() {
+            let list: Vec<String> = names.iter().map(|n| Value::from(n).to_string()).collect();
+            let _ = writeln!(out, "{name} = [{}]", list.join(", "));
         }
     }
     out
