@@ -21,9 +21,9 @@ use crate::domain::record::Record;
 use crate::domain::timestamp::{Now, WallTime};
 
 /// How often the last states of agents are written to their table (architecture §2.1).
-pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
+pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_mins(5);
 /// How long counters and cursors ride before they get a commit of their own.
-pub(super) const RIDE_MAX: Duration = Duration::from_secs(60);
+pub(super) const RIDE_MAX: Duration = Duration::from_mins(1);
 /// Longer blocks are cut in two, so that reading one bounds the memory.
 pub(super) const BLOCK_BYTES_GOAL: usize = 64 * 1024;
 

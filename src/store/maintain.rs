@@ -11,7 +11,7 @@ use crate::domain::retention::Pressure;
 use crate::domain::timestamp::{MonoTime, Now};
 
 /// A cursor without a configured destination is kept this long, in case it comes back.
-const ORPHAN_KEPT: Duration = Duration::from_secs(35 * 86_400);
+const ORPHAN_KEPT: Duration = Duration::from_hours(35 * 24);
 
 /// What upkeep remembers between its calls.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 //! a newer format would touch it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::ops::Bound;
 use std::sync::Mutex;
@@ -98,14 +99,10 @@ impl<B: StorageBackend> StorageBackend for Overlay<B> {
             let at = offset + done as u64;
             let within = index(at % PIECE);
             let count = (index(PIECE) - within).min(data.len() - done);
-            if !over.pieces.contains_key(&(at / PIECE)) {
-                let fetched = self.fetch(at / PIECE)?;
-                over.pieces.insert(at / PIECE, fetched);
-            }
-            let piece = over
-                .pieces
-                .get_mut(&(at / PIECE))
-                .expect("it was put there above");
+            let piece = match over.pieces.entry(at / PIECE) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.fetch(at / PIECE)?),
+            };
             piece[within..within + count].copy_from_slice(&data[done..done + count]);
             done += count;
         }

@@ -15,7 +15,7 @@ use super::engine::lock;
 use crate::domain::timestamp::WallTime;
 
 /// What a disk writes at once or not at all.
-pub const SECTOR_BYTES: usize = 512;
+const SECTOR_BYTES: usize = 512;
 
 /// A disk that several lives of a store share. Clones are the same disk.
 #[derive(Debug, Clone)]

@@ -29,6 +29,9 @@ const DELETE_BLOCKS_MAX: usize = 20_000;
 /// Blocks that one call gives up (decoded, told as coverage) at most.
 const GIVE_UP_BLOCKS_MAX: usize = 64;
 
+/// A block without its interval records: header, length before, slots, and these.
+type Emptied = (codec::Header, usize, Vec<Slot>, Vec<(RecordSeq, Record)>);
+
 impl Engine {
     /// What the disk and the counters say.
     pub(super) fn usage(&self, live: &Live) -> Usage {
@@ -157,7 +160,7 @@ impl Engine {
     fn give_up_intervals(&self, live: &mut Live, now: Now) -> Result<u64, StoreError> {
         let from = lock(&self.upkeep).hollow_to.max(live.position.first);
         let reason = "given up for want of room in the journal";
-        let mut emptied: Vec<(codec::Header, usize, Vec<Slot>, Vec<(RecordSeq, Record)>)> = vec![];
+        let mut emptied: Vec<Emptied> = Vec::new();
         let mut next = from;
         self.read(|txn| {
             journal::for_each_block(txn, from, live.position.checkpoint, |found| {
@@ -238,8 +241,7 @@ impl Engine {
                             Slot::Record(Record::Transaction(change)) => {
                                 blind.transaction(&change.source, change.started_at);
                             }
-                            Slot::Record(Record::Interval(_)) | Slot::Expired | Slot::Damaged => {}
-                            Slot::Record(_) => {}
+                            _ => {}
                         }
                     }
                 }
@@ -274,7 +276,7 @@ impl Engine {
     /// Whether so much of the file is free pages that moving the rest pays.
     pub(super) fn compaction_due(&self, live: &Live, upkeep: &Upkeep, now: Now) -> bool {
         /// It blocks the feeds for as long as it takes.
-        const COMPACT_EVERY: Duration = Duration::from_secs(3_600);
+        const COMPACT_EVERY: Duration = Duration::from_hours(1);
         let rested = upkeep
             .compacted_at
             .is_none_or(|at| now.mono.since(at) >= COMPACT_EVERY);

@@ -133,20 +133,6 @@ impl WriteTable<'_> {
         let before = self.inner.remove(key)?;
         Ok(-before.map_or(0, |old| size(key.len(), old.value().len())))
     }
-
-    /// All entries with this beginning of their key, in order.
-    pub(super) fn with_prefix(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let mut found = Vec::new();
-        for entry in self.inner.range(prefix..)? {
-            let (key, value) = entry?;
-            if !key.value().starts_with(prefix) {
-                break;
-            }
-            let body = self.table.unseal(key.value(), value.value())?;
-            found.push((key.value().to_vec(), body.to_vec()));
-        }
-        Ok(found)
-    }
 }
 
 fn size(key: usize, value: usize) -> i64 {

@@ -39,7 +39,7 @@ impl StoreOptions {
             cache_bytes: 8 << 20,
             max_bytes: 8 << 30,
             min_free: 1 << 30,
-            retention: Duration::from_secs(35 * 86_400),
+            retention: Duration::from_hours(35 * 24),
             when_full: WhenFull::default(),
         }
     }

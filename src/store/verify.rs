@@ -27,7 +27,7 @@ use crate::domain::ids::{Feed, RecordSeq, SeqRange, SourceName};
 use crate::domain::record::Record;
 
 /// Problems that are told one by one; beyond these they are only counted.
-pub const PROBLEMS_LISTED_MAX: usize = 100;
+pub(super) const PROBLEMS_LISTED_MAX: usize = 100;
 
 /// What `store verify` found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
@@ -42,7 +42,7 @@ pub struct Verified {
     pub damaged: Vec<SeqRange>,
     /// Whether nothing was ever deleted, so that the feeds' balance could be checked too.
     pub feeds_balanced: bool,
-    /// The first [`PROBLEMS_LISTED_MAX`] contradictions, each a sentence.
+    /// The first hundred contradictions, each a sentence.
     pub problems: Vec<String>,
     /// All of them.
     pub problems_count: u64,

@@ -231,8 +231,10 @@ fn model_run(seed: u64) {
                 let head = store.head();
                 if head.get() > 0 {
                     let first = thrio_edge::domain::ids::RecordSeq::new(1);
-                    let mut progress = DeliveryProgress::default();
-                    progress.done = vec![SeqRange::new(first, head)];
+                    let mut progress = DeliveryProgress {
+                        done: vec![SeqRange::new(first, head)],
+                        ..DeliveryProgress::default()
+                    };
                     progress.counts.acknowledged = head.get();
                     store.note_progress(&destination("db"), progress);
                 }
@@ -298,7 +300,7 @@ fn next_life(
 ) -> Store {
     drop(store);
     let store = open_again(disk, now);
-    let head = store.head().get() as usize;
+    let head = usize::try_from(store.head().get()).unwrap();
     if let Some((records, acknowledged)) = under_way
         && (acknowledged || head > model.records.len())
     {

@@ -38,6 +38,10 @@ pub(crate) const BLOCK_RECORDS_MAX: usize = 5_000;
 pub(crate) const BLOCK_BYTES_MAX: usize = 32 << 20;
 
 /// What stands at one seq of a block.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all slots are records; a box each would cost more than the holes waste"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Slot {
     /// A record.

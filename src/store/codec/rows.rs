@@ -98,7 +98,7 @@ pub(crate) fn read_queue(
 }
 
 fn roster_flags(is_active: bool, provisional: bool) -> u8 {
-    u8::from(is_active) * ACTIVE | u8::from(provisional) * PROVISIONAL
+    (u8::from(is_active) * ACTIVE) | (u8::from(provisional) * PROVISIONAL)
 }
 
 /// Everything of a coverage entry but its source, feed and interval.

@@ -21,7 +21,7 @@ fn state(text: &str) -> StateText {
 
 fn transaction(n: u64) -> StateTransaction {
     let observed_at = AT.plus_ms(n.cast_signed() / 450 * 15_000);
-    let earliest_at = (n % 7 != 0).then(|| observed_at.plus_ms(-15_000));
+    let earliest_at = (!n.is_multiple_of(7)).then(|| observed_at.plus_ms(-15_000));
     StateTransaction {
         source: source(),
         agent: AgentId::new(&format!("{:024x}", n * 7919 % 3_000 * 0x1_0001)).unwrap(),
@@ -30,12 +30,12 @@ fn transaction(n: u64) -> StateTransaction {
             ["Available", "Busy", "Wrapup", "Mittagspause"][usize::try_from(n % 4).unwrap()],
         ),
         category: Category::ALL[usize::try_from(n % 10).unwrap()],
-        previous_state: (n % 3 != 0).then(|| state("Logged out")),
+        previous_state: (!n.is_multiple_of(3)).then(|| state("Logged out")),
         earliest_at,
         observed_at,
         origin: [Origin::Observed, Origin::Source, Origin::Gap][usize::try_from(n % 3).unwrap()],
-        clamped: n % 5 == 0,
-        tied: n % 11 == 0,
+        clamped: n.is_multiple_of(5),
+        tied: n.is_multiple_of(11),
     }
 }
 
@@ -190,4 +190,30 @@ fn a_poll_of_preset_l_costs_few_bytes_a_record() {
     assert!(block.len() < 450 * 12, "{} bytes", block.len());
     let back = records_of(decode(&block, &mut Interner::default()).unwrap());
     assert_eq!(back, records);
+}
+
+/// Bytes as lines of text, so that a difference can be read.
+fn hex(bytes: &[u8]) -> String {
+    let lines = bytes.chunks(32).map(|line| {
+        let digits: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat()
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn a_block_of_version_1_is_written_and_read_as_the_golden_file_says() {
+    let golden = include_str!("../../../tests/golden/store/block-1.hex");
+    let written = hex(&block_of(&one_of_each()));
+    assert_eq!(
+        written, golden,
+        "a change of the layout is a new BLOCK_VERSION"
+    );
+    let digits: String = golden.split_whitespace().collect();
+    let bytes: Vec<u8> = (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+        .collect();
+    let block = decode(&bytes, &mut Interner::default()).unwrap();
+    assert_eq!(records_of(block), one_of_each());
 }
