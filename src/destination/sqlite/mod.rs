@@ -60,6 +60,20 @@ impl SqliteDestination {
         }
     }
 
+    /// Bounds the file, so that a test can fill the disk without filling the disk.
+    ///
+    /// # Panics
+    /// Where the file is not open.
+    #[doc(hidden)]
+    pub fn limit_pages(&mut self, pages: i64) {
+        let session = self.session.as_mut().expect("open");
+        let connection = session.take_connection();
+        let limited =
+            connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()));
+        session.give_back(connection, true);
+        limited.expect("a pragma of every SQLite");
+    }
+
     fn connect(&mut self, writer: &Writer) -> Result<(), SendError> {
         // The former connection is closed first: its locks must not stand in the new one's way.
         self.session = None;
