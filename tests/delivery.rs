@@ -277,12 +277,18 @@ fn a_live_lane_carries_the_present_while_the_backlog_drains() {
     under_test.destination.takes(Duration::from_millis(200));
     under_test.journal_transactions(1_000);
     under_test.run_for(Duration::from_secs(2));
-    let head = under_test.store.head().get();
+    let backlog_end = under_test.store.head().get();
     under_test.journal_transactions(3);
     under_test.run_for(Duration::from_secs(2));
-    let held = under_test.destination.held_seqs();
-    assert!(held.contains(&(head + 3)), "the newest record is there");
-    assert!(!held.contains(&head), "the backlog is not drained yet");
+    let arrived = under_test.destination.held_seqs();
+    assert!(
+        arrived.contains(&(backlog_end + 3)),
+        "the newest record is there"
+    );
+    assert!(
+        !arrived.contains(&backlog_end),
+        "the backlog is not drained yet"
+    );
     assert_eq!(under_test.destination.ranges(), 2);
     under_test.run_until_delivered();
     assert_eq!(under_test.destination.ranges(), 1);
@@ -393,8 +399,7 @@ fn a_paused_destination_gets_nothing_and_everything_afterwards() {
     under_test.journal_transactions(5);
     under_test.run_for(Duration::from_mins(5));
     assert!(under_test.destination.calls().is_empty());
-    let sources = under_test.sources();
-    let go_on = ForwardCommand::Configure(Box::new(options()), sources);
+    let go_on = ForwardCommand::Configure(Box::new(options()), box_under_test::sources());
     under_test.handle.send(go_on);
     under_test.run_until_delivered();
     assert_eq!(under_test.destination.held_seqs().len(), 5);

@@ -23,33 +23,37 @@ use thrio_edge::store::{Commit, Store, StoreOptions};
 use crate::scripted::Scripted;
 
 /// When every test begins: on a quarter hour.
-pub const START: WallTime = WallTime::from_s(1_764_000_000);
+pub(crate) const START: WallTime = WallTime::from_s(1_764_000_000);
 /// A run that needs longer has stalled.
 const PATIENCE: Duration = Duration::from_hours(4);
 
-pub fn seq(n: u64) -> RecordSeq {
+pub(crate) fn seq(n: u64) -> RecordSeq {
     RecordSeq::new(n)
 }
 
-pub struct Box_ {
+pub(crate) struct Box_ {
     folder: TempDir,
-    pub store: Store,
+    pub(crate) store: Store,
     worker: Option<ForwardWorker>,
-    pub handle: ForwardHandle,
+    pub(crate) handle: ForwardHandle,
     options: DeliveryOptions,
-    pub destination: Scripted,
+    pub(crate) destination: Scripted,
     now: MonoTime,
     lives: u64,
     journaled: i64,
 }
 
 impl Box_ {
-    pub fn new(options: DeliveryOptions, destination: Scripted) -> Self {
+    pub(crate) fn new(options: DeliveryOptions, destination: Scripted) -> Self {
         Self::with_history(0, options, destination)
     }
 
     /// A box whose journal holds records before the destination is first configured.
-    pub fn with_history(records: u64, options: DeliveryOptions, destination: Scripted) -> Self {
+    pub(crate) fn with_history(
+        records: u64,
+        options: DeliveryOptions,
+        destination: Scripted,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = open(&folder, MonoTime::ZERO);
         if records > 0 {
@@ -77,30 +81,26 @@ impl Box_ {
         at(self.now)
     }
 
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.now.since_start()
     }
 
-    pub fn sources(&self) -> Vec<SourceName> {
-        sources()
-    }
-
-    pub fn journal_transactions(&mut self, count: u64) {
+    pub(crate) fn journal_transactions(&mut self, count: u64) {
         self.journal_transactions_of("main", count);
     }
 
-    pub fn journal_transactions_of(&mut self, source: &str, count: u64) {
+    pub(crate) fn journal_transactions_of(&mut self, source: &str, count: u64) {
         let records = transactions(source, count, &mut self.journaled);
         append(&self.store, &records, self.clock());
     }
 
-    pub fn journal_intervals(&mut self, count: i64) {
+    pub(crate) fn journal_intervals(&mut self, count: i64) {
         let records: Vec<_> = (0..count).map(interval).collect();
         append(&self.store, &records, self.clock());
     }
 
     /// Steps until `time` has passed.
-    pub fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.now.plus(time);
         while self.now < end {
             let until = self.step();
@@ -108,7 +108,7 @@ impl Box_ {
         }
     }
 
-    pub fn run_until_delivered(&mut self) {
+    pub(crate) fn run_until_delivered(&mut self) {
         let patience = self.now.plus(PATIENCE);
         while self.backlog() > 0 {
             let until = self.step();
@@ -134,7 +134,7 @@ impl Box_ {
     }
 
     /// The process ends and starts again; without a flush, what rode is lost.
-    pub fn restart(&mut self, flush: bool) {
+    pub(crate) fn restart(&mut self, flush: bool) {
         if flush {
             self.store.flush(self.clock()).expect("flushed");
         }
@@ -157,19 +157,19 @@ impl Box_ {
     }
 
     /// The cursor is lost, as by a power cut before it was written.
-    pub fn forget_progress(&mut self) {
+    pub(crate) fn forget_progress(&mut self) {
         self.worker = None;
         let name = name();
         self.store.note_progress(&name, DeliveryProgress::default());
         self.restart(true);
     }
 
-    pub fn plant_early_cursor(&mut self) {
+    pub(crate) fn plant_early_cursor(&mut self) {
         let worker = self.worker.as_mut().expect("a life is on");
         worker.plant_early_cursor();
     }
 
-    pub fn status(&self) -> DeliveryStatus {
+    pub(crate) fn status(&self) -> DeliveryStatus {
         let worker = self.worker.as_ref().expect("a life is on");
         worker.machine().status(self.store.head())
     }
@@ -178,13 +178,13 @@ impl Box_ {
         self.status().balance.backlog
     }
 
-    pub fn check_balance(&self) -> DeliveryBalance {
+    pub(crate) fn check_balance(&self) -> DeliveryBalance {
         let balance = self.status().balance;
         assert!(balance.holds(), "{balance:?}");
         balance
     }
 
-    pub fn quarantined(&self) -> Vec<u64> {
+    pub(crate) fn quarantined(&self) -> Vec<u64> {
         let list = self.store.quarantine_list(&name(), RecordSeq::ZERO, 10_000);
         let list = list.expect("the store is whole");
         list.iter().map(|entry| entry.record.seq.get()).collect()
@@ -202,7 +202,7 @@ fn name() -> DestinationName {
     DestinationName::new("upstream").expect("a name")
 }
 
-fn sources() -> Vec<SourceName> {
+pub(crate) fn sources() -> Vec<SourceName> {
     ["main", "other"]
         .map(|s| SourceName::new(s).expect("a name"))
         .to_vec()

@@ -13,7 +13,7 @@ use thrio_edge::forwarder::{DeliveryCall, DeliveryOutcome};
 
 /// A call that came, by kind; a call while the destination was down counts too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Called {
+pub(crate) enum Called {
     Open,
     Probe,
     Current(usize),
@@ -23,7 +23,7 @@ pub enum Called {
 }
 
 #[derive(Default)]
-pub struct Scripted {
+pub(crate) struct Scripted {
     store_id: Option<StoreId>,
     applied: HashMap<StoreId, SeqRanges>,
     records: BTreeMap<(StoreId, u64), SequencedRecord>,
@@ -38,44 +38,44 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    pub fn fail_next(&mut self, error: SendError, after_effect: bool) {
+    pub(crate) fn fail_next(&mut self, error: SendError, after_effect: bool) {
         self.errors.push_back((error, after_effect));
     }
 
-    pub fn refuse(&mut self, seq: u64) {
+    pub(crate) fn refuse(&mut self, seq: u64) {
         self.refused.insert(seq);
     }
 
-    pub fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         self.refused.clear();
         self.errors.clear();
         self.at_most = None;
         self.down_until = None;
     }
 
-    pub fn takes_at_most(&mut self, records: usize) {
+    pub(crate) fn takes_at_most(&mut self, records: usize) {
         self.at_most = Some(records);
     }
 
     /// How long each call takes.
-    pub fn takes(&mut self, time: Duration) {
+    pub(crate) fn takes(&mut self, time: Duration) {
         self.takes = time;
     }
 
-    pub fn latency(&self) -> Duration {
+    pub(crate) fn latency(&self) -> Duration {
         self.takes
     }
 
-    pub fn down_for(&mut self, time: Duration) {
+    pub(crate) fn down_for(&mut self, time: Duration) {
         self.down_until = Some(time);
     }
 
-    pub fn pretend_applied(&mut self, store_id: StoreId, first: u64, last: u64) {
+    pub(crate) fn pretend_applied(&mut self, store_id: StoreId, first: u64, last: u64) {
         let range = SeqRange::new(RecordSeq::new(first), RecordSeq::new(last));
         self.applied.entry(store_id).or_default().insert(range);
     }
 
-    pub fn call(&mut self, elapsed: Duration, call: DeliveryCall) -> DeliveryOutcome {
+    pub(crate) fn call(&mut self, elapsed: Duration, call: DeliveryCall) -> DeliveryOutcome {
         let called = match &call {
             DeliveryCall::Open(_) => Called::Open,
             DeliveryCall::Probe => Called::Probe,
@@ -149,40 +149,40 @@ impl Scripted {
         Ok(())
     }
 
-    pub fn held_seqs(&self) -> Vec<u64> {
+    pub(crate) fn held_seqs(&self) -> Vec<u64> {
         let seqs: BTreeSet<u64> = self.records.keys().map(|(_, seq)| *seq).collect();
         seqs.into_iter().collect()
     }
 
-    pub fn held_seqs_of(&self, id: StoreId) -> Vec<u64> {
+    pub(crate) fn held_seqs_of(&self, id: StoreId) -> Vec<u64> {
         let of_id = self.records.keys().filter(|(store_id, _)| *store_id == id);
         of_id.map(|(_, seq)| *seq).collect()
     }
 
-    pub fn sent_twice(&self) -> u64 {
+    pub(crate) fn sent_twice(&self) -> u64 {
         self.twice
     }
 
     /// Ranges of the receipt of the store that wrote last.
-    pub fn ranges(&self) -> usize {
+    pub(crate) fn ranges(&self) -> usize {
         let id = self.store_id.expect("opened");
         self.applied[&id].as_slice().len()
     }
 
-    pub fn calls(&self) -> Vec<Called> {
+    pub(crate) fn calls(&self) -> Vec<Called> {
         self.log
             .iter()
             .map(|(_, called, _)| called.clone())
             .collect()
     }
 
-    pub fn times_of(&self, wanted: &Called) -> Vec<Duration> {
+    pub(crate) fn times_of(&self, wanted: &Called) -> Vec<Duration> {
         let of_kind = self.log.iter().filter(|(_, called, _)| called == wanted);
         of_kind.map(|(at, ..)| *at).collect()
     }
 
     /// The calls that succeeded from this moment on.
-    pub fn first_success_after(&self, at: Duration) -> Vec<Called> {
+    pub(crate) fn first_success_after(&self, at: Duration) -> Vec<Called> {
         let good = self
             .log
             .iter()
@@ -190,7 +190,7 @@ impl Scripted {
         good.map(|(_, called, _)| called.clone()).collect()
     }
 
-    pub fn sources(&self) -> Vec<SourceName> {
+    pub(crate) fn sources(&self) -> Vec<SourceName> {
         let all: BTreeSet<_> = self
             .records
             .values()
@@ -200,7 +200,7 @@ impl Scripted {
     }
 
     /// The earliest moment of an interval or transaction that is held.
-    pub fn earliest_fact(&self) -> Option<WallTime> {
+    pub(crate) fn earliest_fact(&self) -> Option<WallTime> {
         let facts = self
             .records
             .values()

@@ -12,16 +12,16 @@ use thrio_edge::domain::record::{
 };
 use thrio_edge::domain::timestamp::WallTime;
 
-pub fn seq(n: u64) -> RecordSeq {
+pub(crate) fn seq(n: u64) -> RecordSeq {
     RecordSeq::new(n)
 }
 
-pub fn source() -> SourceName {
+pub(crate) fn source() -> SourceName {
     SourceName::new("main").expect("a name")
 }
 
 /// The records as they lie in the journal from `first` on.
-pub fn batch(first: u64, records: &[Record]) -> Batch {
+pub(crate) fn batch(first: u64, records: &[Record]) -> Batch {
     let numbered = (first..).zip(records).map(|(n, record)| SequencedRecord {
         seq: seq(n),
         record: record.clone(),
@@ -32,7 +32,7 @@ pub fn batch(first: u64, records: &[Record]) -> Batch {
     }
 }
 
-pub fn transaction(agent: &str, at_ms: i64, state: &str) -> StateTransaction {
+pub(crate) fn transaction(agent: &str, at_ms: i64, state: &str) -> StateTransaction {
     StateTransaction {
         source: source(),
         agent: AgentId::new(agent).expect("an id"),
@@ -54,7 +54,7 @@ fn start(n: i64) -> IntervalStart {
         .plus(n)
 }
 
-pub fn interval(queue: &str, n: i64, revision: u32, answered_at_ms: i64) -> IntervalRecord {
+pub(crate) fn interval(queue: &str, n: i64, revision: u32, answered_at_ms: i64) -> IntervalRecord {
     IntervalRecord {
         source: source(),
         queue: QueueId::new(queue).expect("an id"),
@@ -76,7 +76,7 @@ pub fn interval(queue: &str, n: i64, revision: u32, answered_at_ms: i64) -> Inte
     }
 }
 
-pub fn coverage(n: i64, final_at_ms: Option<i64>) -> CoverageEntry {
+pub(crate) fn coverage(n: i64, final_at_ms: Option<i64>) -> CoverageEntry {
     CoverageEntry {
         source: source(),
         feed: Feed::Historical,
@@ -93,7 +93,7 @@ pub fn coverage(n: i64, final_at_ms: Option<i64>) -> CoverageEntry {
     }
 }
 
-pub fn agent(id: &str, from_ms: i64, name: &str) -> AgentChange {
+pub(crate) fn agent(id: &str, from_ms: i64, name: &str) -> AgentChange {
     AgentChange {
         source: source(),
         agent: AgentId::new(id).expect("an id"),
@@ -126,7 +126,7 @@ fn queue(id: &str, from_ms: i64, change: RosterChange) -> QueueChange {
 }
 
 /// A journal that writes every table, and most keys more than once.
-pub fn history() -> Vec<Record> {
+pub(crate) fn history() -> Vec<Record> {
     let mut records = Vec::new();
     for round in 0..6_u32 {
         let at = i64::from(round) * 4_000_000;

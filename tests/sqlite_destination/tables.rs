@@ -37,7 +37,7 @@ const FACTS: [(&str, &[&str]); 8] = [
 ];
 
 /// Every fact, without `applied_no`, which tells the order of arrival and nothing else.
-pub fn facts(path: &Path) -> Vec<String> {
+pub(crate) fn facts(path: &Path) -> Vec<String> {
     let connection = Connection::open(path).expect("opened");
     let mut lines = Vec::new();
     for (table, _) in FACTS {
@@ -72,20 +72,20 @@ fn read(connection: &Connection, sql: &str) -> Vec<Row> {
 
 /// What a reader knows that only ever asks for `applied_no` past its last.
 #[derive(Default)]
-pub struct Copy {
+pub(crate) struct Copy {
     seen: i64,
     rows: BTreeMap<String, String>,
 }
 
 impl Copy {
     /// A reader that has just come and reads everything.
-    pub fn whole(path: &Path) -> Self {
+    pub(crate) fn whole(path: &Path) -> Self {
         let mut copy = Self::default();
         copy.catch_up(path);
         copy
     }
 
-    pub fn catch_up(&mut self, path: &Path) {
+    pub(crate) fn catch_up(&mut self, path: &Path) {
         let connection = Connection::open(path).expect("opened");
         let mut newest = self.seen;
         for (table, key) in FACTS {
@@ -102,13 +102,13 @@ impl Copy {
         self.seen = newest;
     }
 
-    pub fn rows(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn rows(&self) -> &BTreeMap<String, String> {
         &self.rows
     }
 }
 
 /// Every table and view with its columns, as the file has them.
-pub fn columns(path: &Path) -> BTreeMap<String, BTreeSet<String>> {
+pub(crate) fn columns(path: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let connection = Connection::open(path).expect("opened");
     let tables = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')";
     let names = read(&connection, tables)
@@ -134,7 +134,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Every table and column that the document describes: a heading per table, a row per column.
-pub fn described(document: &str) -> BTreeMap<String, BTreeSet<String>> {
+pub(crate) fn described(document: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut table = None;
     for line in document.lines() {
@@ -153,7 +153,7 @@ pub fn described(document: &str) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The SQL blocks of the document, one query each.
-pub fn example_queries(document: &str) -> Vec<String> {
+pub(crate) fn example_queries(document: &str) -> Vec<String> {
     let blocks = document.split("```sql\n").skip(1);
     blocks
         .map(|rest| rest.split("```").next().expect("an end").trim().to_owned())

@@ -89,3 +89,44 @@ fn refused(message: String) -> SendError {
         records: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn each_of_sqlites_errors_says_what_follows_from_it() {
+        let check = |code: i32, expected: &str| {
+            let error = Error::SqliteFailure(ffi::Error::new(code), None);
+            let found = match send_error("wfm.db", &error) {
+                SendError::Retry { unreachable, .. } => {
+                    if unreachable {
+                        "unreachable"
+                    } else {
+                        "retry"
+                    }
+                }
+                SendError::Held { .. } => "held",
+                SendError::Refused { .. } => "refused",
+                SendError::TooLarge { .. } => "too large",
+            };
+            assert_eq!(found, expected, "{code}: {error}");
+        };
+        check(ffi::SQLITE_BUSY, "retry");
+        check(ffi::SQLITE_LOCKED, "retry");
+        check(ffi::SQLITE_IOERR, "unreachable");
+        check(ffi::SQLITE_PROTOCOL, "unreachable");
+        check(ffi::SQLITE_NOMEM, "unreachable");
+        check(ffi::SQLITE_FULL, "held");
+        check(ffi::SQLITE_READONLY, "held");
+        check(ffi::SQLITE_PERM, "held");
+        check(ffi::SQLITE_CANTOPEN, "held");
+        check(ffi::SQLITE_NOTADB, "held");
+        check(ffi::SQLITE_CORRUPT, "held");
+        check(ffi::SQLITE_ERROR, "held");
+        check(ffi::SQLITE_CONSTRAINT, "refused");
+        check(ffi::SQLITE_MISMATCH, "refused");
+        check(ffi::SQLITE_TOOBIG, "too large");
+    }
+}

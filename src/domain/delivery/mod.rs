@@ -29,3 +29,6 @@ pub const HOLES_MAX: usize = 64;
 /// Records refused one by one, without one accepted between them, after which the destination is
 /// held: then it is hardly the records' fault.
 pub const REFUSED_IN_A_ROW_MAX: u32 = 20;
+
+#[cfg(test)]
+mod tests;
