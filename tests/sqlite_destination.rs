@@ -235,7 +235,7 @@ fn a_source_belongs_to_one_box_until_a_person_says_otherwise() {
         .send(&batch(1, &[Record::Agent(agent.clone())]))
         .expect("sent");
     first
-        .send_roster(&source(), &[agent.clone()], &[])
+        .send_roster(&source(), std::slice::from_ref(&agent), &[])
         .expect("sent");
 
     let mut second = destination(&path);
@@ -446,7 +446,7 @@ fn a_file_that_is_deleted_while_open_is_noticed() {
 /// The variable that turns this test binary into the writer that is killed.
 const CHILD: &str = "THRIO_EDGE_TEST_SQLITE_CHILD";
 const CHILD_BATCHES: u64 = 400;
-const CHILD_BATCH: u64 = 25;
+const CHILD_BATCH: u32 = 25;
 
 fn child_record(n: u64) -> Record {
     let agent = format!("a-{}", n % 13);
@@ -462,8 +462,14 @@ fn child_writes_until_it_is_killed() {
     };
     let (mut written, receipt) = opened(Path::new(&path));
     let next = receipt.highest().get() + 1;
-    for first in (next..=CHILD_BATCHES * CHILD_BATCH).step_by(CHILD_BATCH as usize) {
-        let records: Vec<_> = (first..first + CHILD_BATCH).map(child_record).collect();
+    let all = CHILD_BATCHES * u64::from(CHILD_BATCH);
+    for n in 0..CHILD_BATCHES {
+        let first = n * u64::from(CHILD_BATCH) + 1;
+        if first < next {
+            continue;
+        }
+        let last = (first + u64::from(CHILD_BATCH) - 1).min(all);
+        let records: Vec<_> = (first..=last).map(child_record).collect();
         written.send(&batch(first, &records)).expect("sent");
     }
 }
@@ -530,7 +536,7 @@ fn check_after_kill(path: &Path) {
 
 fn finish_and_check(path: &Path) {
     let (mut written, receipt) = opened(path);
-    let all = CHILD_BATCHES * CHILD_BATCH;
+    let all = CHILD_BATCHES * u64::from(CHILD_BATCH);
     let first = receipt.highest().get() + 1;
     if first <= all {
         let records: Vec<_> = (first..=all).map(child_record).collect();
