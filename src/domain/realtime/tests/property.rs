@@ -92,6 +92,7 @@ fn run(seed: u64) -> (Vec<Timeline>, Scenario, Looks) {
     // Whom an incomplete answer after a gap does not list is settled by the next complete one.
     let scenario = scenario.snapshot_at(s, &snapshot(&lines, s, with_times));
     looks.push(s);
+    scenario.check();
     (lines, scenario, looks)
 }
 

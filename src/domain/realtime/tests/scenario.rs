@@ -64,6 +64,7 @@ pub(crate) struct Scenario {
     pub latency_s: f64,
     source: SourceName,
     seen: usize,
+    commits: u64,
 }
 
 impl Scenario {
@@ -83,6 +84,7 @@ impl Scenario {
             latency_s: 0.0,
             source,
             seen: 0,
+            commits: 0,
         }
     }
 
@@ -180,6 +182,14 @@ impl Scenario {
         self.machine.committed(now(0.0));
         assert_eq!(self.machine.feed_state(), state, "told and stored differ");
         self.stored = state;
+        self.commits += 1;
+        // All of it each time while that is cheap.
+        if self.journal.len() < 200 || self.commits.is_multiple_of(32) {
+            self.check();
+        }
+    }
+
+    pub(crate) fn check(&self) {
         self.check_balance();
         self.check_order();
     }
