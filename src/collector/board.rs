@@ -38,7 +38,7 @@ pub struct FeedReport {
     pub stepped_at: MonoTime,
     /// Whether a call is under way.
     pub is_calling: bool,
-    /// Why the last commit failed, if it did.
+    /// Why the store failed last, until it takes an answer again.
     pub store_error: Option<String>,
 }
 

@@ -96,6 +96,8 @@ pub struct FeedWorker<L: FeedLogic> {
     commands: Receiver<L::Command>,
     call: Option<L::Call>,
     epoch: u64,
+    /// Why the store last failed, until an answer is carried through.
+    store_error: Option<String>,
 }
 
 /// How others reach a feed's worker.
@@ -150,6 +152,7 @@ impl<L: FeedLogic> FeedWorker<L> {
             commands,
             call: None,
             epoch,
+            store_error: None,
         };
         (worker, handle)
     }
@@ -157,7 +160,11 @@ impl<L: FeedLogic> FeedWorker<L> {
     /// What to do now. An error means that the store could not be read again after it was
     /// replaced; nothing is asked for until it can.
     pub fn begin(&mut self, now: Now) -> Result<Do<L::Call>, StoreError> {
-        self.restore_where_needed(now)?;
+        if let Err(error) = self.restore_where_needed(now) {
+            self.store_error = Some(error.to_string());
+            self.publish(now);
+            return Err(error);
+        }
         while let Ok(command) = self.commands.try_recv() {
             self.logic.obey(command, &self.store, now);
         }
@@ -166,7 +173,7 @@ impl<L: FeedLogic> FeedWorker<L> {
             Do::Call(call) => Some(call.clone()),
             Do::WaitUntil(_) => None,
         };
-        self.publish(now, None);
+        self.publish(now);
         Ok(step)
     }
 
@@ -182,7 +189,8 @@ impl<L: FeedLogic> FeedWorker<L> {
     ) -> Result<(), StoreError> {
         let call = self.call.take().expect("complete follows a call of begin");
         let done = self.journal(now, &call, timing, outcome);
-        self.publish(now, done.as_ref().err());
+        self.store_error = done.as_ref().err().map(ToString::to_string);
+        self.publish(now);
         done
     }
 
@@ -244,13 +252,13 @@ impl<L: FeedLogic> FeedWorker<L> {
         Ok(())
     }
 
-    fn publish(&self, now: Now, error: Option<&StoreError>) {
+    fn publish(&self, now: Now) {
         let report = FeedReport {
             state: self.logic.feed_state_between(),
             detail: self.logic.detail(now),
             stepped_at: now.mono,
             is_calling: self.call.is_some(),
-            store_error: error.map(ToString::to_string),
+            store_error: self.store_error.clone(),
         };
         self.board.publish(self.logic.feed(), report);
     }
