@@ -93,10 +93,20 @@ impl HistoricalFeed {
             return;
         }
         let roster = board.roster();
-        let queues = roster.queues().filter(|(_, standing)| standing.open);
-        let queues = queues.map(|(queue, standing)| (queue.clone(), standing.active));
+        // A closed queue stays known: old intervals still name it.
+        let queues = roster
+            .queues()
+            .map(|(queue, standing)| (queue.clone(), standing.open && standing.active));
         self.machine.set_queues(queues);
         self.roster_version = version;
+    }
+
+    /// What a person was promised outlives a power cut.
+    fn remember(&self, store: &Store, now: Now) {
+        store.note_feed_state(self.machine.feed_state());
+        if let Err(error) = store.flush(now) {
+            tracing::warn!(%error, "the wish is not on disk yet; it goes with the next commit");
+        }
     }
 
     fn load(&mut self, store: &Store, now: Now) -> Result<(), StoreError> {
@@ -193,10 +203,14 @@ impl FeedLogic for HistoricalFeed {
                 dry_run,
                 reply,
             } => {
-                let _ = reply.send(self.machine.request_backfill(window, queue, dry_run));
+                let id = self.machine.request_backfill(window, queue, dry_run);
+                self.remember(store, now);
+                let _ = reply.send(id);
             }
             HistoricalCommand::CancelBackfill { id, reply } => {
-                let _ = reply.send(self.machine.cancel_backfill(id));
+                let was_there = self.machine.cancel_backfill(id);
+                self.remember(store, now);
+                let _ = reply.send(was_there);
             }
             HistoricalCommand::BackfillReport { id, reply } => {
                 let _ = reply.send(self.machine.backfill_report(id));
