@@ -60,13 +60,25 @@ use crate::domain::ids::{
     AgentId, BoxId, DestinationName, Feed, RecordSeq, SeqRange, SourceName, StoreId,
 };
 use crate::domain::interval::Window;
-use crate::domain::record::{AgentChange, CoverageEntry, IntervalRecord, StateCode};
+use crate::domain::record::{AgentChange, CoverageEntry, IntervalRecord, Record, StateCode};
 use crate::domain::timestamp::{Now, WallTime};
 use engine::Engine;
 use live::Cursor;
 use open::KEY_STORE_ID;
 use place::Place;
 use tables::META;
+
+/// The block that `append` makes of these records, for measuring against the bare engine.
+#[doc(hidden)]
+pub fn encoded_block(
+    store_id: StoreId,
+    first: RecordSeq,
+    at: WallTime,
+    records: &[Record],
+) -> Vec<u8> {
+    let slots: Vec<_> = records.iter().map(codec::SlotRef::Record).collect();
+    codec::encode(store_id, first, at, &slots)
+}
 
 /// An open store. Clones share it; the last clone closes it.
 #[derive(Debug, Clone)]
