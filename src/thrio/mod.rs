@@ -13,6 +13,7 @@ pub mod options;
 mod paging;
 pub mod probe;
 mod session;
+mod source;
 pub mod wire;
 
 pub use api::ApiOptions;

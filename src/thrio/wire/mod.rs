@@ -11,6 +11,7 @@ mod configuration;
 mod historical;
 mod names;
 mod realtime;
+mod row;
 mod rows;
 mod slots;
 
