@@ -5,6 +5,8 @@
 mod records;
 #[path = "sqlite_destination/tables.rs"]
 mod tables;
+#[path = "sqlite_destination/whole_way.rs"]
+mod whole_way;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
