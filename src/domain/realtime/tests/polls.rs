@@ -171,3 +171,32 @@ fn a_box_of_1970_stores_nothing_under_a_false_label() {
     });
     assert_eq!(started, Some(wall(0.5)));
 }
+
+#[test]
+fn a_wall_clock_that_jumps_back_makes_no_gap_and_turns_no_time_around() {
+    let mut scenario = Scenario::new().poll_at(3_600.0, &A).whatever();
+    let mut snapshot = Snapshot::default();
+    snapshot.push(crate::domain::call::AgentState {
+        agent: "a",
+        by_username: false,
+        state: "Busy",
+        since: None,
+    });
+    // Fifteen seconds later by the monotonic clock, an hour earlier by the wall.
+    let moment = Now {
+        wall: wall(15.0),
+        mono: now(3_615.0).mono,
+    };
+    let timing = Timing {
+        sent: moment,
+        received: moment,
+        server_date: None,
+    };
+    let decision = scenario
+        .machine
+        .finish(&timing, Ok(&snapshot), &scenario.roster);
+    scenario.commit(&decision);
+    let change = scenario.new_transactions().remove(0);
+    assert_eq!(change.origin, crate::domain::record::Origin::Observed);
+    assert!(change.started_at > wall(3_600.0));
+}
