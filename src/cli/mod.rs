@@ -67,6 +67,10 @@ pub struct ConfigFile {
 
 /// How a process logs, where the command line says it differently from the configuration.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "each name is that of its option on the command line"
+)]
 pub struct LogArguments {
     /// The form of a log line.
     #[arg(long, value_enum)]

@@ -136,7 +136,7 @@ fn until_stopped(daemon: Daemon, mut inbox: Inbox, failed: &AtomicBool, timeout:
     let mut running = Some(daemon);
     while let Some(asked) = inbox.next() {
         match (asked, running.take()) {
-            (Asked::Stop, Some(daemon)) => stop_in_background(daemon, timeout, inbox.closer()),
+            (Asked::Stop, Some(daemon)) => stop_in_background(daemon, timeout, &inbox.closer()),
             (Asked::Stop, None) => {
                 tracing::warn!(
                     "told to stop a second time: ends at once; what is journaled is safe"
@@ -164,7 +164,7 @@ fn until_stopped(daemon: Daemon, mut inbox: Inbox, failed: &AtomicBool, timeout:
     Exit::Unavailable
 }
 
-fn stop_in_background(daemon: Daemon, timeout: Duration, closer: Closer) {
+fn stop_in_background(daemon: Daemon, timeout: Duration, closer: &Closer) {
     tracing::info!("stopping; a second signal ends at once");
     service_manager::stopping(timeout);
     let on_end = closer.clone();
@@ -192,7 +192,7 @@ fn reload_in_background(operations: &Arc<dyn Operations>) {
 fn report(operations: &dyn Operations) {
     let status = operations.status();
     match serde_json::to_string(&status) {
-        Ok(json) => tracing::info!(status = json, "{status}"),
+        Ok(json) => tracing::info!(status = %json, "{status}"),
         Err(error) => tracing::error!(%error, "the status could not be written"),
     }
 }

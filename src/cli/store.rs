@@ -75,9 +75,9 @@ fn show(value: &Value) {
             Value::Array(items) if items.is_empty() => output::line(&format!("{name}: none")),
             Value::Array(items) => {
                 output::line(&format!("{name}:"));
-                items
-                    .iter()
-                    .for_each(|item| output::line(&format!("  {}", plain(item))));
+                for item in items {
+                    output::line(&format!("  {}", plain(item)));
+                }
             }
             other => output::line(&format!("{name}: {}", plain(other))),
         }

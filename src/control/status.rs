@@ -150,6 +150,12 @@ pub struct StoreStatus {
     pub last_seq: u64,
     /// Allocated bytes on disk.
     pub allocated_bytes: Option<u64>,
+    /// Bytes that its file system has left.
+    pub free_bytes: Option<u64>,
+    /// How full it is: `low`, `half` (acknowledged records go early) or `full` (the oldest go).
+    pub pressure: Option<String>,
+    /// Records that were given up for want of room before every destination had them.
+    pub expired: u64,
     /// The budget.
     pub max_bytes: u64,
     /// The first start ever of this state directory.

@@ -202,12 +202,23 @@ pub(super) fn of_store(store: &Store, now: Now, request: &Request) -> Result<Val
     let done = match request {
         Request::StoreFlush => store.flush(now).map(|()| json!({"flushed": true})),
         Request::StoreVerify => store.verify().map(|verified| plain(&verified)),
+        Request::StoreStats => store.stats().map(|stats| plain(&stats)),
+        Request::StoreCompact => store.compact(now).and_then(|()| compacted(store)),
+        Request::StoreBackup { file } => {
+            let written = store.backup(file);
+            written.map(|()| json!({"file": file}))
+        }
         _ => {
             let message = "this needs a running daemon";
             return Err(Refusal::new(Exit::Unavailable, message));
         }
     };
     done.map_err(refuse_store)
+}
+
+fn compacted(store: &Store) -> Result<Value, StoreError> {
+    let stats = store.stats()?;
+    Ok(json!({"live_bytes": stats.live_bytes, "allocated_bytes": stats.allocated_bytes}))
 }
 
 /// A backfill as it was asked for.
@@ -265,10 +276,12 @@ fn receive<T>(answer: &Receiver<T>, timeout: Duration) -> Result<T, Refusal> {
         .map_err(|_| Refusal::new(Exit::Unavailable, message))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(super) fn refuse_store(error: StoreError) -> Refusal {
     Refusal::new(Exit::Io, error.to_string())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn refuse_reload(error: ReloadError) -> Refusal {
     let exit = match &error {
         ReloadError::Config(_) | ReloadError::NeedsRestart(_) => Exit::Configuration,

@@ -87,6 +87,11 @@ impl Parts {
             first_seq: self.store.first().get(),
             last_seq: self.store.head().get(),
             allocated_bytes: health.allocated_bytes,
+            free_bytes: health.free_bytes,
+            pressure: health
+                .pressure
+                .map(|pressure| format!("{pressure:?}").to_lowercase()),
+            expired: health.expired,
             max_bytes,
             installed_at: Some(self.store.installed_at()),
             error: health.store_error.clone(),
@@ -167,7 +172,7 @@ fn feed_status(source: &RunningSource, feed: Feed, report: FeedReport, now: Now)
     debug_assert_eq!(&report.state.source, &source.config.name);
     debug_assert_eq!(report.state.feed, feed);
     FeedStatus {
-        next_in_s: in_s(next_at, now),
+        next_in_s: Some(in_s(next_at, now)),
         lag_s,
         is_stale,
         details,
@@ -175,8 +180,8 @@ fn feed_status(source: &RunningSource, feed: Feed, report: FeedReport, now: Now)
     }
 }
 
-fn in_s(at: MonoTime, now: Now) -> Option<u64> {
-    Some(at.since(now.mono).as_secs())
+fn in_s(at: MonoTime, now: Now) -> u64 {
+    at.since(now.mono).as_secs()
 }
 
 fn map(value: Value) -> Map<String, Value> {
@@ -293,7 +298,7 @@ fn destination(running: &RunningDestination, now: Now) -> DestinationStatus {
         return status;
     };
     let delivery = report.status;
-    status.phase = delivery.phase.as_str().to_owned();
+    delivery.phase.as_str().clone_into(&mut status.phase);
     match delivery.phase {
         DeliveryPhase::Held {
             reason,
@@ -302,9 +307,9 @@ fn destination(running: &RunningDestination, now: Now) -> DestinationStatus {
         } => {
             status.held = Some(reason);
             status.remedy = Some(remedy);
-            status.next_in_s = in_s(until, now);
+            status.next_in_s = Some(in_s(until, now));
         }
-        DeliveryPhase::Waiting { until } => status.next_in_s = in_s(until, now),
+        DeliveryPhase::Waiting { until } => status.next_in_s = Some(in_s(until, now)),
         _ => {}
     }
     count(&mut status, &delivery.balance);

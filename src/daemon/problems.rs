@@ -76,6 +76,11 @@ fn of_box(found: &mut Vec<Problem>, status: &Status) {
             remedy,
         ));
     }
+    if status.store.pressure.as_deref() == Some("full") {
+        let message = "its budget is used up: the oldest records are given up";
+        let remedy = "make room, raise store.max_bytes, or get the destinations going";
+        found.push(error("store_full", "store", message, remedy));
+    }
     for worker in status.workers.iter().filter(|worker| !worker.in_time) {
         let note = worker.note.as_deref().unwrap_or("late");
         let remedy = "see the log; under systemd the watchdog starts the service again";
@@ -91,7 +96,7 @@ fn of_feed(found: &mut Vec<Problem>, feed: &FeedStatus) {
     let subject = format!("{}/{}", feed.source, feed.feed);
     if let Some(why) = &feed.held {
         let remedy = "correct the account, the password or the settings; it is tried again by \
-                      itself, and `reload` tries at once";
+                      itself, and after a change `reload` tries at once";
         found.push(error("feed_held", &subject, why, remedy));
     } else if feed.consecutive_failures >= FAILURES_NOTED {
         let why = feed.last_error.as_deref().unwrap_or("no reason given");

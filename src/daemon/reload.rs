@@ -1,7 +1,7 @@
 //! The reload: read, validate, apply the differences. A bad file changes nothing.
 //!
-//! A source or destination whose settings changed is stopped and started anew; the journal carries
-//! its state over. What cannot change while the process runs (the state directory, where the
+//! A source or destination whose settings changed, or a held one that is worth a try, is stopped and
+//! started anew; the journal carries its state over. What cannot change while the process runs (the state directory, where the
 //! control server listens, the log) is refused whole, with the names of the keys, so that a reload
 //! never half applies.
 
@@ -87,9 +87,8 @@ impl Parts {
         let mut running = lock(&self.sources);
         let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut *running)
             .into_iter()
-            .partition(|source| config.sources.contains(&source.config));
+            .partition(|s| config.sources.contains(&s.config) && !s.is_worth_a_try());
         *running = kept;
-        running.iter().for_each(RunningSource::look_at_passwords);
         let former: Vec<String> = ended.iter().map(|s| s.config.name.to_string()).collect();
         ended.iter().for_each(RunningSource::ask_to_stop);
         let deadline = Deadline::after(STOP_TIMEOUT);

@@ -10,7 +10,7 @@ use super::{Parts, StartError};
 use crate::collector::configuration::{ConfigurationCommand, ConfigurationFeed};
 use crate::collector::historical::{HistoricalCommand, HistoricalFeed};
 use crate::collector::realtime::{RealtimeCommand, RealtimeFeed};
-use crate::collector::{FeedHandle, FeedLogic, FeedWorker, SourceBoard, shell};
+use crate::collector::{FeedDetail, FeedHandle, FeedLogic, FeedWorker, SourceBoard, shell};
 use crate::config::{Config, ConnectionConfig, SourceConfig};
 use crate::domain::ids::{Feed, SourceName};
 use crate::stop::{StopToken, Waker};
@@ -197,19 +197,26 @@ impl RunningSource {
         })
     }
 
-    /// Lets connections that wait for a person try at once where the password is another now.
-    pub(super) fn look_at_passwords(&self) {
+    /// Whether a reload should try at once what waits for a person: the password is another now,
+    /// or a feed is held for another reason than the account. The same password is not tried
+    /// again before its time, so that reloading does not lock the account.
+    pub(super) fn is_worth_a_try(&self) -> bool {
+        let mut freed = false;
         for connection in &self.connections {
-            if connection.end_hold_if_password_changed() {
-                self.wake();
-            }
+            freed |= connection.end_hold_if_password_changed();
         }
+        let held = self.connections.iter().any(|c| c.held().is_some());
+        freed || (!held && Feed::ALL.into_iter().any(|feed| self.is_held(feed)))
     }
 
-    fn wake(&self) {
-        self.realtime.iter().for_each(FeedHandle::wake);
-        self.historical.iter().for_each(FeedHandle::wake);
-        self.configuration.iter().for_each(FeedHandle::wake);
+    fn is_held(&self, feed: Feed) -> bool {
+        self.board
+            .report(feed)
+            .is_some_and(|report| match report.detail {
+                FeedDetail::Realtime(status) => status.phase.held().is_some(),
+                FeedDetail::Historical(status) => status.held.is_some(),
+                FeedDetail::Configuration(status) => status.phase.held().is_some(),
+            })
     }
 
     /// Asks the workers to end; calls under way are cut.

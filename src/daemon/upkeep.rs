@@ -17,9 +17,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::control::status::WorkerStatus;
 use crate::domain::delivery::DeliveryProgress;
 use crate::domain::ids::DestinationName;
+use crate::domain::retention::Pressure;
 use crate::domain::timestamp::MonoTime;
 use crate::lifecycle::service_manager;
 use crate::stop::{StopToken, Woken};
+use crate::store::Maintained;
 
 /// How often workers are looked at, in real time.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
@@ -33,6 +35,12 @@ pub(super) struct Health {
     pub(super) store_error: Option<String>,
     /// Bytes that the journal's file takes on its disk.
     pub(super) allocated_bytes: Option<u64>,
+    /// Bytes that its file system has left.
+    pub(super) free_bytes: Option<u64>,
+    /// How full the store is.
+    pub(super) pressure: Option<Pressure>,
+    /// Records that were given up before every destination had them.
+    pub(super) expired: u64,
     /// Damaged stores that were set aside since the start, and what became of them.
     pub(super) replaced: Vec<String>,
     /// Workers that did not end in time.
@@ -105,7 +113,7 @@ fn maintain(parts: &Arc<Parts>) {
     let configured = parts.configured_destinations();
     match parts.store.maintain(parts.clock.now(), &configured) {
         Ok(maintained) => {
-            lock(&parts.health).store_error = None;
+            note(parts, &maintained);
             for replaced in maintained.replaced {
                 let text = format!("{} ({})", replaced.aside.display(), replaced.reason);
                 lock(&parts.health).replaced.push(text);
@@ -127,6 +135,30 @@ fn maintain(parts: &Arc<Parts>) {
     alarms.dedup();
     parts.facts.set_alarms(alarms);
     service_manager::status(&parts.summary());
+}
+
+fn note(parts: &Parts, maintained: &Maintained) {
+    if maintained.expired > 0 {
+        tracing::error!(
+            records = maintained.expired,
+            "the store is full: records were given up before every destination had them"
+        );
+    }
+    for range in &maintained.damaged {
+        tracing::error!(first = %range.first, last = %range.last, "unreadable records were set aside");
+    }
+    if maintained.compacted {
+        tracing::info!("the store was compacted");
+    }
+    let stats = parts.store.stats().ok();
+    let mut health = lock(&parts.health);
+    health.store_error = None;
+    health.pressure = maintained.pressure;
+    if let Some(stats) = stats {
+        health.allocated_bytes = Some(stats.allocated_bytes);
+        health.free_bytes = stats.free_bytes;
+        health.expired = stats.expired;
+    }
 }
 
 /// Brings what is intact of a damaged store into the one that runs.
