@@ -210,8 +210,8 @@ mod tests {
             let offset_s = offset_s(now_s);
             assert_eq!(offset_s % 900, 0);
             let local_s = now_s + offset_s;
-            let hour = local_s.rem_euclid(86_400) as f64 / 3_600.0;
-            assert!((9.74..=10.0).contains(&hour), "{hour}");
+            let minute = local_s.rem_euclid(86_400) / 60;
+            assert!((9 * 60 + 45..=10 * 60).contains(&minute), "{minute}");
             let weekday = (local_s.div_euclid(86_400) + 3).rem_euclid(7);
             assert!(weekday < 5, "{weekday}");
         }

@@ -79,9 +79,9 @@ impl Screen {
             }
             Self::Plain { draws } => {
                 if *draws % PLAIN_EVERY == 0 {
-                    texts(status, tally, now_ms)
-                        .iter()
-                        .for_each(|text| println!("{text}"));
+                    for text in texts(status, tally, now_ms) {
+                        println!("{text}");
+                    }
                 }
                 *draws += 1;
             }
