@@ -137,7 +137,7 @@ fn lock(count: &Mutex<u64>) -> MutexGuard<'_, u64> {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[test]
     fn a_stop_ends_a_wait_at_once_and_for_good() {

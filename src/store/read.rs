@@ -135,7 +135,7 @@ impl Engine {
     ) -> Result<Vec<(RecordSeq, IntervalRecord)>, StoreError> {
         let mut found = Vec::new();
         self.scan_intervals(source, window, limit, |row| {
-            found.push((row.seq, row.record))
+            found.push((row.seq, row.record));
         })?;
         Ok(found)
     }

@@ -237,11 +237,8 @@ impl Engine {
                 if let Some(block) = found.decode(&mut lock(&self.interner)) {
                     for slot in block.slots {
                         expired += u64::from(matches!(slot, Slot::Record(_)));
-                        match slot {
-                            Slot::Record(Record::Transaction(change)) => {
-                                blind.transaction(&change.source, change.started_at);
-                            }
-                            _ => {}
+                        if let Slot::Record(Record::Transaction(change)) = slot {
+                            blind.transaction(&change.source, change.started_at);
                         }
                     }
                 }

@@ -17,7 +17,7 @@ use crate::records::{history, source};
 use crate::{destination, query_one};
 
 /// A thread that needs longer for a few hundred records has stalled.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn open(folder: &Path, clock: &SystemClock) -> Store {
     let box_id = BoxId::new("box-1").expect("an id");

@@ -65,7 +65,7 @@ pub(super) fn read<T>(
     if count > reader.remaining() {
         return Err(BadBytes("more texts than bytes"));
     }
-    let mut made = Vec::with_capacity(count);
+    let mut things = Vec::with_capacity(count);
     let mut text: Vec<u8> = Vec::new();
     for _ in 0..count {
         let shared = reader.size()?;
@@ -82,9 +82,9 @@ pub(super) fn read<T>(
             }
         }
         let whole = std::str::from_utf8(&text).map_err(|_| BadBytes("a text is not UTF-8"))?;
-        made.push(make(whole)?);
+        things.push(make(whole)?);
     }
-    Ok(made)
+    Ok(things)
 }
 
 /// Bytes (not characters: the texts are joined again as bytes) that both begin with.
