@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         follow: !arguments.detach,
     };
     let bar = bar(arguments);
-    let done = remote::ask_running(&config, &request, |value| advance(&bar, arguments, value));
+    let done = remote::ask_or_do(&config, &request, |value| advance(&bar, arguments, value));
     bar.finish_and_clear();
     let done = done?;
     if arguments.json {

@@ -33,7 +33,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         dry_run: arguments.dry_run,
         confirm: arguments.confirm,
     };
-    let found = remote::ask_running(&config, &request, |_| {})?;
+    let found = remote::ask_or_do(&config, &request, |_| {})?;
     if arguments.json {
         output::json(&found);
         return Ok(Exit::Ok);

@@ -8,6 +8,8 @@ use super::{ConfigFile, Failure, absolute};
 use crate::config::{self, Config};
 use crate::control::Request;
 use crate::control::client::{ClientError, ask};
+use crate::daemon;
+use crate::thrio::install_crypto_provider;
 
 /// The configuration that a command was pointed at.
 pub(super) fn configuration(file: &ConfigFile) -> anyhow::Result<(PathBuf, Config)> {
@@ -27,6 +29,23 @@ pub(super) fn try_ask(
         Err(ClientError::NotRunning { .. }) => Ok(None),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// The daemon's answer; where none runs, this process does it itself, if the store is free.
+pub(super) fn ask_or_do(
+    config: &Config,
+    request: &Request,
+    mut progress: impl FnMut(&Value),
+) -> anyhow::Result<Value> {
+    if let Some(value) = try_ask(config, request, &mut progress)? {
+        return Ok(value);
+    }
+    install_crypto_provider();
+    let mut goes_on = |value| {
+        progress(&value);
+        true
+    };
+    Ok(daemon::perform_at_rest(config, request, &mut goes_on)?)
 }
 
 /// The daemon's answer, where there must be a daemon.

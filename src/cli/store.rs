@@ -7,9 +7,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::{ConfigFile, absolute, output, remote};
-use crate::config::Config;
 use crate::control::Request;
-use crate::daemon;
 use crate::lifecycle::exit::Exit;
 
 /// Looks after the journal.
@@ -50,7 +48,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             file: absolute(file)?,
         },
     };
-    let done = answer(&config, &request)?;
+    let done = remote::ask_or_do(&config, &request, |_| {})?;
     if arguments.json {
         output::json(&done);
     } else {
@@ -58,13 +56,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     let problems = done["problems_count"].as_u64().unwrap_or(0);
     Ok(if problems == 0 { Exit::Ok } else { Exit::Io })
-}
-
-fn answer(config: &Config, request: &Request) -> anyhow::Result<Value> {
-    match remote::try_ask(config, request, |_| {})? {
-        Some(value) => Ok(value),
-        None => Ok(daemon::perform_at_rest(config, request)?),
-    }
 }
 
 /// The answer's fields, a line each.

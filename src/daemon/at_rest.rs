@@ -1,13 +1,23 @@
 //! The status of a box whose daemon does not run: what the store remembers.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
 use super::commands::{of_store, refuse_store};
 use super::picture::{remembered_destination, stated};
+use super::{Daemon, DaemonOptions, StartError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::control::status::{ConfigurationStatus, Problem, Severity, Status, StoreStatus};
 use crate::control::{Refusal, Request};
 use crate::domain::ids::Feed;
+use crate::lifecycle::exit::Exit;
 use crate::store::{OpenOrigin, Opened, Store, StoreError};
+
+/// How long the one feed may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the store (its lock must be free) and tells what it remembers.
 pub fn status_at_rest(config: &Config) -> Result<Status, StoreError> {
@@ -56,9 +66,40 @@ pub fn status_at_rest(config: &Config) -> Result<Status, StoreError> {
     })
 }
 
-/// Does with the store what a command asks, where no daemon runs.
-pub fn perform_at_rest(config: &Config, request: &Request) -> Result<serde_json::Value, Refusal> {
-    let now = SystemClock::new().now();
-    let opened = Store::open(&config.store, now).map_err(refuse_store)?;
-    of_store(&opened.store, now, request)
+/// Does what a command asks, where no daemon runs (the store's lock must be free): what needs Thrio
+/// is done by a daemon of that one feed, which ends with the command.
+pub fn perform_at_rest(
+    config: &Config,
+    request: &Request,
+    progress: &mut dyn FnMut(Value) -> bool,
+) -> Result<Value, Refusal> {
+    let only = match request {
+        Request::Import { .. } => Feed::Configuration,
+        Request::Backfill { .. } => Feed::Historical,
+        _ => {
+            let now = SystemClock::new().now();
+            let opened = Store::open(&config.store, now).map_err(refuse_store)?;
+            return of_store(&opened.store, now, request);
+        }
+    };
+    let mut config = config.clone();
+    // The address is the daemon's; this one ends before anybody could find it.
+    config.control.listen.set_port(0);
+    let options = DaemonOptions {
+        config,
+        file: None,
+        clock: Arc::new(SystemClock::new()),
+        on_failure: Box::new(|_| {}),
+    };
+    let daemon = Daemon::start_only(options, only).map_err(refuse_start)?;
+    let done = daemon.operations().perform(request, progress);
+    daemon.stop(STOP_TIMEOUT);
+    done
+}
+
+fn refuse_start(error: StartError) -> Refusal {
+    match error {
+        StartError::Store(error) => refuse_store(error),
+        other => Refusal::new(Exit::Unavailable, other.to_string()),
+    }
 }

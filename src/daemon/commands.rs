@@ -278,7 +278,11 @@ fn receive<T>(answer: &Receiver<T>, timeout: Duration) -> Result<T, Refusal> {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(super) fn refuse_store(error: StoreError) -> Refusal {
-    Refusal::new(Exit::Io, error.to_string())
+    let exit = match error {
+        StoreError::InUse { .. } => Exit::AlreadyRunning,
+        _ => Exit::Io,
+    };
+    Refusal::new(exit, error.to_string())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]

@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::control::{
     ControlServer, ControlSocket, HttpError, Operations, Reader, Refusal, Request, Status,
 };
+use crate::domain::ids::Feed;
 use crate::domain::timestamp::{Now, WallTime};
 use crate::stop::StopToken;
 use crate::store::{OpenOrigin, Store, StoreError};
@@ -97,6 +98,8 @@ struct Parts {
     /// When it started.
     started: Now,
     file: Option<PathBuf>,
+    /// The one feed that runs, where a command runs it.
+    only: Option<Feed>,
     facts: Arc<BoxFacts>,
     bells: Arc<Bells>,
     applied: Mutex<Applied>,
@@ -121,7 +124,16 @@ struct Applied {
 impl Daemon {
     /// Opens everything and starts every worker.
     pub fn start(options: DaemonOptions) -> Result<Self, StartError> {
-        let (parts, origin) = Parts::open(options)?;
+        Self::start_parts(options, None)
+    }
+
+    /// The same with this feed only and no destination, for a command that finds no daemon.
+    fn start_only(options: DaemonOptions, feed: Feed) -> Result<Self, StartError> {
+        Self::start_parts(options, Some(feed))
+    }
+
+    fn start_parts(options: DaemonOptions, only: Option<Feed>) -> Result<Self, StartError> {
+        let (parts, origin) = Parts::open(options, only)?;
         let parts = Arc::new(parts);
         parts.start_destinations()?;
         parts.start_sources()?;
@@ -215,7 +227,7 @@ impl Operations for Desk {
 }
 
 impl Parts {
-    fn open(options: DaemonOptions) -> Result<(Self, OpenOrigin), StartError> {
+    fn open(options: DaemonOptions, only: Option<Feed>) -> Result<(Self, OpenOrigin), StartError> {
         let DaemonOptions {
             config,
             file,
@@ -231,6 +243,7 @@ impl Parts {
             store: opened.store,
             started: now,
             file,
+            only,
             bells: Arc::default(),
             applied: Mutex::new(Applied {
                 config,
@@ -259,6 +272,9 @@ impl Parts {
     }
 
     fn start_destinations(&self) -> Result<(), StartError> {
+        if self.only.is_some() {
+            return Ok(());
+        }
         let applied = lock(&self.applied);
         let names = sources::names(&applied.config);
         let mut destinations = lock(&self.destinations);

@@ -299,3 +299,84 @@ fn of_destination(found: &mut Vec<Problem>, destination: &DestinationStatus) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::status::StoreStatus;
+    use crate::domain::timestamp::WallTime;
+
+    fn box_with(feeds: Vec<FeedStatus>, destinations: Vec<DestinationStatus>) -> Status {
+        let picture = serde_json::json!({
+            "version": "0.1.0", "box_id": "b", "store_id": "s", "pid": 1,
+            "at": WallTime::from_s(0).to_string(), "started_at": WallTime::from_s(0).to_string(),
+            "ready": true, "configuration": {"loaded_at": null}, "feeds": [], "destinations": [],
+            "store": StoreStatus::default(), "workers": [], "problems": [],
+        });
+        Status {
+            feeds,
+            destinations,
+            ..serde_json::from_value(picture).expect("a whole status")
+        }
+    }
+
+    fn destination() -> DestinationStatus {
+        DestinationStatus {
+            name: "local".to_owned(),
+            phase: "idle".to_owned(),
+            balanced: true,
+            ..DestinationStatus::default()
+        }
+    }
+
+    fn check(destination: DestinationStatus, codes: &[&str]) {
+        let found = of(&box_with(Vec::new(), vec![destination]), &[]);
+        let found: Vec<&str> = found.iter().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(found, codes);
+    }
+
+    #[test]
+    fn a_healthy_box_has_no_problem_and_one_lost_call_is_none() {
+        check(destination(), &[]);
+        let once = DestinationStatus {
+            consecutive_failures: 1,
+            ..destination()
+        };
+        check(once, &[]);
+    }
+
+    #[test]
+    fn what_waits_for_a_person_comes_first_with_its_remedy() {
+        let held = DestinationStatus {
+            held: Some("no such table".to_owned()),
+            remedy: Some("create it".to_owned()),
+            consecutive_failures: 9,
+            quarantined: 2,
+            ..destination()
+        };
+        check(held.clone(), &["destination_held", "quarantine"]);
+        let found = of(&box_with(Vec::new(), vec![held]), &[]);
+        assert_eq!(found[0].remedy, "create it");
+        let warned = [("a".to_owned(), "m".to_owned(), "h".to_owned())];
+        let failing = DestinationStatus {
+            expired: 1,
+            consecutive_failures: 9,
+            ..destination()
+        };
+        let found = of(&box_with(Vec::new(), vec![failing]), &warned);
+        let codes: Vec<&str> = found.iter().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(
+            codes,
+            ["records_lost", "configuration", "destination_failing"]
+        );
+    }
+
+    #[test]
+    fn an_imbalance_is_called_a_bug() {
+        let wrong = DestinationStatus {
+            balanced: false,
+            ..destination()
+        };
+        check(wrong, &["unbalanced"]);
+    }
+}

@@ -74,12 +74,18 @@ impl Parts {
         let historical_connection = historical
             .as_ref()
             .and_then(|feed| self.connect(&mut source, Feed::Historical, &feed.connection));
-        if let (Some(feed), Some(connection)) = (realtime, &realtime_connection) {
+        if let (Some(feed), Some(connection), true) =
+            (realtime, &realtime_connection, self.runs(Feed::Realtime))
+        {
             let name = source.config.name.clone();
             let logic = RealtimeFeed::new(name, feed.options, &self.store, fastrand::u64(..))?;
             source.realtime = Some(self.start_feed(&mut source, connection, logic)?);
         }
-        if let (Some(feed), Some(connection)) = (historical, &historical_connection) {
+        if let (Some(feed), Some(connection), true) = (
+            historical,
+            &historical_connection,
+            self.runs(Feed::Historical),
+        ) {
             let logic = HistoricalFeed::new(
                 source.config.name.clone(),
                 feed.options,
@@ -98,12 +104,16 @@ impl Parts {
         Ok(source)
     }
 
+    fn runs(&self, feed: Feed) -> bool {
+        self.only.is_none_or(|only| only == feed)
+    }
+
     fn start_configuration(
         &self,
         source: &mut RunningSource,
         connection: Option<ThrioConnection>,
     ) -> Result<(), StartError> {
-        let Some(connection) = connection else {
+        let Some(connection) = connection.filter(|_| self.runs(Feed::Configuration)) else {
             return Ok(());
         };
         let logic = ConfigurationFeed::new(

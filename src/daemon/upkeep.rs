@@ -60,7 +60,10 @@ impl Upkeep {
         let stop = StopToken::new();
         let thread = Builder::new().name("upkeep".to_owned()).spawn({
             let (parts, stop) = (Arc::clone(parts), stop.clone());
-            move || look_after(&parts, &stop)
+            move || {
+                let _guard = EndOnPanic(&parts);
+                look_after(&parts, &stop);
+            }
         })?;
         Ok(Self {
             stop,
@@ -75,6 +78,17 @@ impl Drop for Upkeep {
         if let Some(thread) = self.thread.take() {
             // A panic was logged where it happened.
             let _ = thread.join();
+        }
+    }
+}
+
+/// Nobody looks after this thread: where it panics, it ends the process itself.
+struct EndOnPanic<'a>(&'a Parts);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0.on_failure)("upkeep");
         }
     }
 }

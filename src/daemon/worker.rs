@@ -65,3 +65,59 @@ impl WorkerThread {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::timestamp::{Now, WallTime};
+
+    struct At(Duration);
+
+    impl Clock for At {
+        fn now(&self) -> Now {
+            Now {
+                wall: WallTime::from_s(0),
+                mono: MonoTime::new(self.0),
+            }
+        }
+    }
+
+    fn worker(thread: JoinHandle<()>) -> WorkerThread {
+        WorkerThread {
+            name: "main/realtime".to_owned(),
+            thread,
+            call_limit: Duration::from_mins(3),
+        }
+    }
+
+    #[test]
+    fn a_worker_is_late_by_what_it_is_doing() {
+        let (end, ended) = crossbeam_channel::bounded::<()>(0);
+        let worker = worker(std::thread::spawn(move || {
+            let _ = ended.recv();
+        }));
+        let late = |seconds, is_calling| {
+            let step = Step {
+                at: MonoTime::ZERO,
+                is_calling,
+            };
+            let clock = At(Duration::from_secs(seconds));
+            worker
+                .lateness(Some(step), MonoTime::ZERO, &clock)
+                .is_some()
+        };
+        assert!(!late(20, false) && late(21, false));
+        assert!(!late(180, true) && late(181, true));
+        drop(end);
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_late_at_once() {
+        let thread = std::thread::spawn(|| {});
+        while !thread.is_finished() {
+            std::thread::yield_now();
+        }
+        let note = worker(thread).lateness(None, MonoTime::ZERO, &At(Duration::ZERO));
+        assert_eq!(note.as_deref(), Some("its thread has ended"));
+    }
+}

@@ -174,6 +174,10 @@ impl Site {
 
     /// Starts the daemon and waits until it can be asked.
     pub fn start(&self) -> Life {
+        self.start_with(&[])
+    }
+
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Life {
         let log = self.folder().join("edge.log");
         let file = File::options()
             .create(true)
@@ -183,6 +187,7 @@ impl Site {
         let child = program()
             .args(["run", "--config"])
             .arg(self.config_file())
+            .envs(environment.iter().copied())
             .stderr(file)
             .stdout(Stdio::null())
             .spawn()

@@ -4,6 +4,7 @@
 mod life;
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use life::{Life, Site, delivered_all, feed};
@@ -254,6 +255,49 @@ fn import_and_backfill_answer_through_the_daemon() {
     let backup = site.command(&["store", "backup", copy.to_str().unwrap()]);
     assert_eq!(backup.code, 0, "{}", backup.stderr);
     assert!(copy.exists());
+}
+
+#[test]
+fn without_a_daemon_import_and_backfill_do_it_themselves() {
+    let site = Site::new();
+    let import = site.command(&["import", "--json"]);
+    assert_eq!(import.code, 0, "{}", import.stderr);
+    let plan: serde_json::Value = serde_json::from_str(&import.stdout).unwrap();
+    assert!(
+        plan["main"]["queues"]["listed"].as_u64() > Some(0),
+        "{plan}"
+    );
+    let (from, to) = ("2026-01-05T10:00:00Z", "2026-01-05T12:00:00Z");
+    let backfill = site.command(&["backfill", "--from", from, "--to", to, "--json"]);
+    assert_eq!(backfill.code, 0, "{}", backfill.stderr);
+    let stats = site.command(&["store", "stats", "--json"]);
+    assert_eq!(stats.code, 0, "{}", stats.stderr);
+    let stats: serde_json::Value = serde_json::from_str(&stats.stdout).unwrap();
+    assert!(stats["last"].as_u64() > Some(0), "{stats}");
+}
+
+#[test]
+fn systemd_is_told_ready_alive_and_stopping() {
+    let site = Site::new();
+    let socket = site.folder().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let hear = |wanted: &str| {
+        let mut heard = String::new();
+        while !heard.contains(wanted) {
+            let mut buffer = [0; 4096];
+            let length = systemd.recv(&mut buffer).expect(wanted);
+            heard = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        }
+    };
+    let path = socket.to_str().unwrap();
+    let mut life = site.start_with(&[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "1000000")]);
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    assert_eq!(life.terminate().0, Some(0));
+    hear("STOPPING=1");
 }
 
 #[test]
