@@ -20,41 +20,41 @@ use thrio_edge::simulator::{self, Behaviour, Centre, Preset, Server, Speech};
 use thrio_edge::stop::StopToken;
 
 /// The one password that the simulated Thrio takes.
-pub const PASSWORD: &str = "correct-horse-battery";
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
 /// How long a condition may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(90);
 const LOOK_PERIOD: Duration = Duration::from_millis(50);
 
 /// A folder with a configuration, and a Thrio.
-pub struct Site {
+pub(crate) struct Site {
     folder: TempDir,
     thrio: Option<Server>,
     address: SocketAddr,
 }
 
 /// What a command printed.
-pub struct Output {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-pub fn now() -> Now {
+pub(crate) fn now() -> Now {
     SystemClock::new().now()
 }
 
-pub fn box_id() -> BoxId {
+pub(crate) fn box_id() -> BoxId {
     BoxId::new("test-box").unwrap()
 }
 
 /// The feed of this name.
-pub fn feed<'a>(status: &'a Status, name: &str) -> &'a FeedStatus {
+pub(crate) fn feed<'a>(status: &'a Status, name: &str) -> &'a FeedStatus {
     let found = status.feeds.iter().find(|feed| feed.feed == name);
     found.unwrap_or_else(|| panic!("no feed {name} in {status:?}"))
 }
 
 /// Whether every destination has every record.
-pub fn delivered_all(status: &Status) -> bool {
+pub(crate) fn delivered_all(status: &Status) -> bool {
     let last = status.store.last_seq;
     last > 0
         && status
@@ -92,7 +92,7 @@ fn wait_until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let thrio = serve("127.0.0.1:0".parse().unwrap()).unwrap();
         let site = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -104,29 +104,29 @@ impl Site {
         site
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn config_file(&self) -> PathBuf {
+    pub(crate) fn config_file(&self) -> PathBuf {
         self.folder().join("edge.toml")
     }
 
-    pub fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.folder().join("wfm.db")
     }
 
-    pub fn state_dir(&self) -> PathBuf {
+    pub(crate) fn state_dir(&self) -> PathBuf {
         self.folder().join("state")
     }
 
-    pub fn write_password(&self, password: &str) {
+    pub(crate) fn write_password(&self, password: &str) {
         let file = self.folder().join("password");
         fs::write(&file, password).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    pub fn config_text(&self) -> String {
+    pub(crate) fn config_text(&self) -> String {
         let connection = format!(
             "base_url = \"http://{}\"\npassword_file = \"password\"\n",
             self.address
@@ -143,12 +143,12 @@ impl Site {
     }
 
     /// Nobody answers at Thrio's address any more.
-    pub fn unplug(&mut self) {
+    pub(crate) fn unplug(&mut self) {
         self.thrio.take().expect("it is plugged in").stop();
     }
 
     /// Thrio is back at its address.
-    pub fn plug_in(&mut self) {
+    pub(crate) fn plug_in(&mut self) {
         let address = self.address;
         self.thrio = Some(wait_until("Thrio's port", || {
             serve(address).map_err(|error| error.to_string())
@@ -156,28 +156,23 @@ impl Site {
     }
 
     /// Runs a command on this site's configuration to its end.
-    pub fn command(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         self.command_with(arguments, &[])
     }
 
-    pub fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    pub(crate) fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let config = self.config_file();
         let mut all = arguments.to_vec();
         all.extend(["--config", config.to_str().expect("a plain path")]);
         run(&all, environment)
     }
 
-    /// Runs exactly this.
-    pub fn bare(&self, arguments: &[&str]) -> Output {
-        run(arguments, &[])
-    }
-
     /// Starts the daemon and waits until it can be asked.
-    pub fn start(&self) -> Life {
+    pub(crate) fn start(&self) -> Life {
         self.start_with(&[])
     }
 
-    pub fn start_with(&self, environment: &[(&str, &str)]) -> Life {
+    pub(crate) fn start_with(&self, environment: &[(&str, &str)]) -> Life {
         let log = self.folder().join("edge.log");
         let file = File::options()
             .create(true)
@@ -205,7 +200,7 @@ impl Site {
     }
 
     /// Waits until no process holds the store.
-    pub fn wait_until_free(&self) {
+    pub(crate) fn wait_until_free(&self) {
         wait_until("the end of the background process", || {
             match self.command(&["status", "--json"]).code {
                 69 => Ok(()),
@@ -228,6 +223,11 @@ fn program() -> Command {
     command
 }
 
+/// Runs exactly this.
+pub(crate) fn bare(arguments: &[&str]) -> Output {
+    run(arguments, &[])
+}
+
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let done = program()
         .args(arguments)
@@ -243,7 +243,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 }
 
 /// One running daemon. Dropped, it is ended.
-pub struct Life {
+pub(crate) struct Life {
     child: Option<Child>,
     pid: Pid,
     state_dir: PathBuf,
@@ -252,7 +252,7 @@ pub struct Life {
 
 impl Life {
     /// A daemon that put itself into the background.
-    pub fn of_background(site: &Site, pid_file: &Path) -> Self {
+    pub(crate) fn of_background(site: &Site, pid_file: &Path) -> Self {
         let text = fs::read_to_string(pid_file).unwrap();
         let number: i32 = text.trim().parse().unwrap();
         Self {
@@ -263,16 +263,16 @@ impl Life {
         }
     }
 
-    pub fn status(&self) -> Option<Status> {
+    pub(crate) fn status(&self) -> Option<Status> {
         let value = ask(&self.state_dir, &Request::Status, |_| {}).ok()?;
         Some(serde_json::from_value(value).expect("the status that this version knows"))
     }
 
-    pub fn ask(&self, request: &Request) -> serde_json::Value {
+    pub(crate) fn ask(&self, request: &Request) -> serde_json::Value {
         ask(&self.state_dir, request, |_| {}).unwrap()
     }
 
-    pub fn wait_for(&self, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
+    pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
         wait_until(what, || match self.status() {
             Some(status) if is_so(&status) => Ok(status),
             Some(status) => Err(format!("{status:#?}\n{}", self.log())),
@@ -280,23 +280,23 @@ impl Life {
         })
     }
 
-    pub fn wait_for_log(&self, part: &str) {
+    pub(crate) fn wait_for_log(&self, part: &str) {
         wait_until(part, || {
             let log = self.log();
             if log.contains(part) { Ok(()) } else { Err(log) }
         });
     }
 
-    pub fn signal_reload(&self) {
+    pub(crate) fn signal_reload(&self) {
         kill_process(self.pid, Signal::HUP).unwrap();
     }
 
-    pub fn signal_report(&self) {
+    pub(crate) fn signal_report(&self) {
         kill_process(self.pid, Signal::USR1).unwrap();
     }
 
     /// SIGTERM: the exit code and the log.
-    pub fn terminate(&mut self) -> (Option<i32>, String) {
+    pub(crate) fn terminate(&mut self) -> (Option<i32>, String) {
         kill_process(self.pid, Signal::TERM).unwrap();
         let mut child = self.child.take().expect("a child of ours");
         let code = child.wait().unwrap().code();
@@ -304,7 +304,7 @@ impl Life {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("a child of ours");
         child.kill().unwrap();
         child.wait().unwrap();

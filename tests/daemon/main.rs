@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use life::{Life, Site, delivered_all, feed};
+use life::{Life, Site, bare, delivered_all, feed};
 use rusqlite::Connection;
 use thrio_edge::control::Request;
 use thrio_edge::control::status::Problem;
@@ -84,13 +84,12 @@ fn a_bad_configuration_exits_78_with_every_problem_and_no_secret() {
 
 #[test]
 fn wrong_usage_exits_64_and_help_exits_0() {
-    let site = Site::new();
-    assert_eq!(site.bare(&["run", "--no-such-option"]).code, 64);
-    assert_eq!(site.bare(&["no-such-command"]).code, 64);
-    assert_eq!(site.bare(&[]).code, 64);
-    assert_eq!(site.bare(&["run", "--pid-file", "x"]).code, 64);
-    assert_eq!(site.bare(&["--help"]).code, 0);
-    assert_eq!(site.bare(&["--version"]).code, 0);
+    assert_eq!(bare(&["run", "--no-such-option"]).code, 64);
+    assert_eq!(bare(&["no-such-command"]).code, 64);
+    assert_eq!(bare(&[]).code, 64);
+    assert_eq!(bare(&["run", "--pid-file", "x"]).code, 64);
+    assert_eq!(bare(&["--help"]).code, 0);
+    assert_eq!(bare(&["--version"]).code, 0);
 }
 
 #[test]
@@ -282,7 +281,7 @@ fn systemd_is_told_ready_alive_and_stopping() {
     let socket = site.folder().join("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();
     systemd
-        .set_read_timeout(Some(Duration::from_secs(60)))
+        .set_read_timeout(Some(Duration::from_mins(1)))
         .unwrap();
     let hear = |wanted: &str| {
         let mut heard = String::new();
