@@ -211,7 +211,7 @@ impl Ledger {
             return;
         }
         let begins = last - earlier_ms - LABEL_ERROR_MS..=last + later_ms + LABEL_ERROR_MS;
-        let unknown = self.records.values().rev().take(64).filter(|record| {
+        let unknown = self.records.values().rev().take(RECENT).filter(|record| {
             matches!(record, Record::Transaction(t)
                 if t.origin == Origin::Gap && begins.contains(&t.started_at.ms()))
         });
@@ -219,12 +219,31 @@ impl Ledger {
         if unknown != self.states.len() {
             let blind_s = (received_ms - last) / 1000;
             let agents = self.states.len();
+            // Relative to the last poll seen, newest first: who began to be unknown when.
+            let shown = self
+                .records
+                .values()
+                .rev()
+                .take(64)
+                .filter_map(|record| match record {
+                    Record::Transaction(t) => {
+                        let began_ms = t.started_at.ms() - last;
+                        Some(format!("{} {} {began_ms}", t.agent, t.origin.as_str()))
+                    }
+                    _ => None,
+                });
+            let shown: Vec<_> = shown.collect();
             self.accuse(format!(
-                "{blind_s} s unseen, {unknown} of {agents} agents say so"
+                "{blind_s} s unseen, {unknown} of {agents} agents say so: {}",
+                shown.join(", ")
             ));
         }
     }
 }
+
+/// Records that are looked through for a blind span: two spans in a row are 48 transactions, and
+/// coverage entries lie between them.
+const RECENT: usize = 256;
 
 const LIMIT: ReadLimit = ReadLimit {
     records: 1_000,
