@@ -137,6 +137,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("ureq::", &["thrio"]),
     ("toml::", &["config"]),
     ("rusqlite::", &["destination"]),
+    ("tokio_postgres::", &["destination"]),
     ("axum::", &["control", "simulator"]),
     ("daemonize::", &["lifecycle"]),
     ("anyhow::", &["cli", "main"]),

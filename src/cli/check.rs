@@ -12,11 +12,9 @@ use serde::Serialize;
 use super::ConfigFile;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    self, Config, ConnectionConfig, DestinationConfig, DestinationTarget, Problem, SourceConfig,
-    Surroundings,
+    self, Config, ConnectionConfig, DestinationConfig, Problem, SourceConfig, Surroundings,
 };
-use crate::destination::Destination;
-use crate::destination::sqlite::SqliteDestination;
+use crate::daemon::connector;
 use crate::domain::call::{
     ConfigurationAnswer, ConfigurationCall, HistoricalCall, RealtimeCall, Snapshot, Timing,
 };
@@ -161,12 +159,7 @@ fn reach(config: &Config) -> Vec<Attempt> {
 }
 
 fn probe(destination: &DestinationConfig, clock: &Arc<dyn Clock>) -> Attempt {
-    let mut target: Box<dyn Destination> = match &destination.target {
-        DestinationTarget::Sqlite(options) => {
-            Box::new(SqliteDestination::new(options.clone(), Arc::clone(clock)))
-        }
-    };
-    let outcome = target.probe();
+    let outcome = connector(&destination.target, Arc::clone(clock)).probe();
     Attempt {
         subject: format!("destination \"{}\"", destination.name),
         call: "probe",

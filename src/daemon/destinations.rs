@@ -82,7 +82,8 @@ impl Parts {
     }
 }
 
-fn connector(target: &DestinationTarget, clock: Arc<dyn Clock>) -> Box<dyn Destination> {
+/// What calls the destination; it connects with its first call.
+pub(crate) fn connector(target: &DestinationTarget, clock: Arc<dyn Clock>) -> Box<dyn Destination> {
     match target {
         DestinationTarget::Sqlite(options) => {
             Box::new(SqliteDestination::new(options.clone(), clock))

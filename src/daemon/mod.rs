@@ -40,6 +40,7 @@ use crate::domain::timestamp::{Now, WallTime};
 use crate::stop::StopToken;
 use crate::store::{OpenOrigin, Store, StoreError};
 use box_facts::BoxFacts;
+pub(crate) use destinations::connector;
 use destinations::{Bells, RunningDestination};
 use sources::RunningSource;
 use upkeep::Upkeep;

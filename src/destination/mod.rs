@@ -4,7 +4,9 @@
 //! decides.
 
 pub mod rows;
+pub mod runtime;
 pub mod sqlite;
+pub mod tls;
 
 pub use crate::domain::delivery::SendError;
 

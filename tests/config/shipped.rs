@@ -14,15 +14,26 @@ fn shipped() -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// The file with the lines uncommented whose table and key `wanted` takes; tables always are.
+/// The file with the lines uncommented whose table and key `wanted` takes; tables always are, but
+/// for a commented `[[table]]`: that is an example of one more, whole or not at all, and `wanted`
+/// is asked for it with an empty key.
 fn uncommented(wanted: impl Fn(&str, &str) -> bool) -> String {
     let mut table = String::new();
     let mut text = String::new();
+    let mut left_out = false;
     for line in shipped().lines() {
         let bare = match line.strip_prefix('#') {
             Some(bare) if !bare.is_empty() && !bare.starts_with(' ') => bare,
             _ => line,
         };
+        if bare.starts_with('[') {
+            let is_example = bare != line && bare.starts_with("[[");
+            left_out = is_example && !wanted(bare, "");
+        }
+        if left_out {
+            text.push('\n');
+            continue;
+        }
         if bare.starts_with('[') {
             bare.trim_matches(['[', ']']).clone_into(&mut table);
             text.push_str(bare);

@@ -7,7 +7,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::super::{SendError, Writer};
-use super::error::{held, sql};
+use super::error::sql;
 use crate::domain::ids::SourceName;
 use crate::domain::timestamp::WallTime;
 
@@ -144,7 +144,7 @@ pub(super) fn next_applied_no(
     }
     match current(txn, source).map_err(sql)? {
         Some(held) => Err(claimed_by(&held, writer, source)),
-        None => Err(held(
+        None => Err(SendError::held(
             format!("the claim of source {source} has vanished from wfm_source"),
             "see who deletes rows there; the claim is taken anew with the next attempt",
         )),
@@ -202,7 +202,7 @@ fn claimed_by(other: &Held, writer: &Writer, source: &SourceName) -> SendError {
     } else {
         format!("box \"{}\"", other.box_id)
     };
-    held(
+    SendError::held(
         format!(
             "source {source} is claimed by {who} (claim {})",
             other.claim_no

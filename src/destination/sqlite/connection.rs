@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, Transaction};
 use super::super::rows::LastSeen;
 use super::super::{SendError, Writer};
 use super::claim::{self, Claim};
-use super::error::{at_path, held, unreachable};
+use super::error::at_path;
 use super::{SqliteOptions, schema};
 use crate::domain::ids::{AgentId, SourceName};
 use crate::domain::timestamp::WallTime;
@@ -97,7 +97,7 @@ impl Session {
             Ok(())
         } else {
             let path = path.display();
-            Err(unreachable(format!(
+            Err(SendError::unreachable(format!(
                 "{path} was replaced while it was open"
             )))
         }
@@ -185,7 +185,7 @@ fn check_folder(path: &Path) -> Result<(), SendError> {
         return Ok(());
     }
     let folder = folder.display();
-    Err(held(
+    Err(SendError::held(
         format!("the folder {folder} of the database is not there"),
         "make it, and let the program's user write there",
     ))
@@ -194,6 +194,9 @@ fn check_folder(path: &Path) -> Result<(), SendError> {
 fn identity(path: &Path) -> Result<(u64, u64), SendError> {
     match std::fs::metadata(path) {
         Ok(data) => Ok((data.dev(), data.ino())),
-        Err(error) => Err(unreachable(format!("{}: {error}", path.display()))),
+        Err(error) => Err(SendError::unreachable(format!(
+            "{}: {error}",
+            path.display()
+        ))),
     }
 }

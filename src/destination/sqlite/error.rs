@@ -19,22 +19,7 @@ pub(super) fn sql(error: Error) -> SendError {
 
 /// The loop opens again after this.
 pub(super) fn not_open() -> SendError {
-    unreachable("the database is not open")
-}
-
-pub(super) fn unreachable(message: impl Into<String>) -> SendError {
-    SendError::Retry {
-        message: message.into(),
-        retry_after: None,
-        unreachable: true,
-    }
-}
-
-pub(super) fn held(reason: impl Into<String>, remedy: impl Into<String>) -> SendError {
-    SendError::Held {
-        reason: reason.into(),
-        remedy: remedy.into(),
-    }
+    SendError::unreachable("the database is not open")
 }
 
 fn send_error(place: &str, error: &Error) -> SendError {
@@ -43,33 +28,31 @@ fn send_error(place: &str, error: &Error) -> SendError {
         return other(error, message);
     };
     match cause.code {
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => SendError::Retry {
-            message: format!("{message} (another program is writing it)"),
-            retry_after: None,
-            unreachable: false,
-        },
-        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => refused(message),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            SendError::later(format!("{message} (another program is writing it)"))
+        }
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => SendError::refused(message),
         ErrorCode::TooBig => SendError::TooLarge { message },
-        ErrorCode::DiskFull => held(message, "make room on its disk"),
+        ErrorCode::DiskFull => SendError::held(message, "make room on its disk"),
         ErrorCode::ReadOnly
         | ErrorCode::PermissionDenied
-        | ErrorCode::AuthorizationForStatementDenied => held(
+        | ErrorCode::AuthorizationForStatementDenied => SendError::held(
             message,
             "let the program's user write the file and its folder",
         ),
-        ErrorCode::CannotOpen => held(
+        ErrorCode::CannotOpen => SendError::held(
             message,
             "make its folder, and let the program's user write there",
         ),
-        ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => held(
+        ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => SendError::held(
             message,
             "it is damaged or no SQLite file: move it away, or restore it, and replay",
         ),
-        ErrorCode::Unknown | ErrorCode::SchemaChanged => held(
+        ErrorCode::Unknown | ErrorCode::SchemaChanged => SendError::held(
             message,
             "its tables are not those of docs/tables.md: restore them, or use another file",
         ),
-        _ => unreachable(message),
+        _ => SendError::unreachable(message),
     }
 }
 
@@ -78,15 +61,8 @@ fn other(error: &Error, message: String) -> SendError {
         Error::ToSqlConversionFailure(_)
         | Error::FromSqlConversionFailure(..)
         | Error::IntegralValueOutOfRange(..)
-        | Error::InvalidColumnType(..) => refused(message),
-        _ => unreachable(message),
-    }
-}
-
-fn refused(message: String) -> SendError {
-    SendError::Refused {
-        message,
-        records: Vec::new(),
+        | Error::InvalidColumnType(..) => SendError::refused(message),
+        _ => SendError::unreachable(message),
     }
 }
 

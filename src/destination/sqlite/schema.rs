@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::super::SendError;
 use super::SqliteOptions;
-use super::error::{at_path, held};
+use super::error::at_path;
 use crate::domain::timestamp::WallTime;
 
 /// What brings a file from one version to the next: number n makes version n + 1.
@@ -42,7 +42,7 @@ pub(super) fn prepare(
 fn check_version(found: u32, options: &SqliteOptions) -> Result<(), SendError> {
     let path = options.path.display();
     if found > SCHEMA_VERSION {
-        return Err(held(
+        return Err(SendError::held(
             format!(
                 "{path} has tables of version {found}, this program knows up to {SCHEMA_VERSION}"
             ),
@@ -50,7 +50,7 @@ fn check_version(found: u32, options: &SqliteOptions) -> Result<(), SendError> {
         ));
     }
     if found < SCHEMA_VERSION && !options.manage_schema {
-        return Err(held(
+        return Err(SendError::held(
             format!(
                 "{path} has tables of version {found}, {SCHEMA_VERSION} is needed, \
                  and manage_schema is off"

@@ -41,3 +41,39 @@ pub enum SendError {
         message: String,
     },
 }
+
+impl SendError {
+    /// The destination could not be reached: a probe tells when it is back.
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self::Retry {
+            message: message.into(),
+            retry_after: None,
+            unreachable: true,
+        }
+    }
+
+    /// It was reached, and may take the same later.
+    pub fn later(message: impl Into<String>) -> Self {
+        Self::Retry {
+            message: message.into(),
+            retry_after: None,
+            unreachable: false,
+        }
+    }
+
+    /// A person is needed.
+    pub fn held(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Held {
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The content is at fault; which record, is not known.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::Refused {
+            message: message.into(),
+            records: Vec::new(),
+        }
+    }
+}

@@ -1,10 +1,9 @@
-//! `[[destination]]`: where records go, and what all kinds share.
+//! `[[destination]]`: where records go, and what all kinds share. The keys of each kind have a file
+//! of their own.
 
-use std::path::PathBuf;
-use std::time::Duration;
+mod sqlite;
 
 use super::build::BATCH_BYTES;
-use super::field::Placed;
 use super::section::{Finding, Reader, Section};
 use super::source::{allowed_name, subject};
 use super::text;
@@ -69,8 +68,9 @@ pub(super) fn read<'r>(
     let kind = kind(&section);
     let delivery = delivery(&section);
     let target = match kind.as_deref() {
-        Some("sqlite") => sqlite(&section).map(DestinationTarget::Sqlite),
-        _ if reader.is_listing => sqlite(&section).map(DestinationTarget::Sqlite),
+        Some("sqlite") => sqlite::read(&section).map(DestinationTarget::Sqlite),
+        // Every kind is read, so that every key gets known.
+        _ if reader.is_listing => sqlite::read(&section).map(DestinationTarget::Sqlite),
         // The keys of a kind that is not known cannot be told from mistakes.
         _ => return None,
     };
@@ -187,18 +187,6 @@ fn facts_from(section: &Section<'_>) -> Option<IntervalStart> {
         section.add("facts_from", finding);
     }
     aligned
-}
-
-fn sqlite(section: &Section<'_>) -> Option<SqliteOptions> {
-    let default = SqliteOptions::default();
-    let path: Option<Placed<PathBuf>> = section.path("path").required("path = \"wfm.db\"");
-    let busy: Duration = section.span("busy_timeout_s", 0..=300, default.busy_timeout);
-    let manage_schema = section.boolean("manage_schema", default.manage_schema);
-    Some(SqliteOptions {
-        path: path?.value,
-        busy_timeout: busy,
-        manage_schema,
-    })
 }
 
 /// Two destinations that write the same file would hold each other up for ever.
