@@ -1,6 +1,7 @@
 //! The rules, pure: nothing here names another module of the crate, reads a clock, or touches a
 //! thread, a socket or a file. A machine takes `now` and an input and returns what to do.
 
+pub mod age_clock;
 pub mod agent;
 pub mod backfill;
 pub mod backoff;

@@ -55,7 +55,7 @@ impl Engine {
             return Ok(Some(range));
         }
         let written = self.write(&mut live, now, |txn, live| {
-            put_blocks(txn, live, commit.records, now.wall)?;
+            put_blocks(txn, live, commit.records, self.label(now))?;
             let folded = fold::fold(txn, live, first, commit.records.iter())?;
             finish(txn, live, folded, commit, now)
         })?;
@@ -76,7 +76,7 @@ impl Engine {
         now: Now,
     ) -> Result<(), StoreError> {
         let taken = self.write(live, now, |txn, live| {
-            put_blocks(txn, live, commit.records, now.wall)?;
+            put_blocks(txn, live, commit.records, self.label(now))?;
             finish(txn, live, Folded::default(), &Commit::default(), now)
         })?;
         if let Some(taken) = taken {
@@ -106,7 +106,7 @@ impl Engine {
         let first = live.position.last.next();
         let written = self.write(live, now, |txn, live| {
             also(txn, live)?;
-            put_blocks(txn, live, records, now.wall)?;
+            put_blocks(txn, live, records, self.label(now))?;
             let folded = fold::fold(txn, live, first, records.iter())?;
             let mut by_feed: HashMap<(&SourceName, Feed), i64> = HashMap::new();
             for record in records {

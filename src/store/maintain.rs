@@ -6,9 +6,10 @@ use super::append::{RIDE_MAX, checkpoint_due};
 use super::engine::{Engine, lock};
 use super::live::Live;
 use super::{Maintained, StoreError, WhenFull};
+use crate::domain::age_clock::AgeClock;
 use crate::domain::ids::{DestinationName, RecordSeq};
 use crate::domain::retention::Pressure;
-use crate::domain::timestamp::{MonoTime, Now};
+use crate::domain::timestamp::{MonoTime, Now, WallTime};
 
 /// A cursor without a configured destination is kept this long, in case it comes back.
 const ORPHAN_KEPT: Duration = Duration::from_hours(35 * 24);
@@ -21,6 +22,8 @@ pub(super) struct Upkeep {
     /// How much smaller packing made the last blocks.
     pub(super) pack_ratio: Option<f64>,
     pub(super) compacted_at: Option<MonoTime>,
+    /// By which records and cursors grow old.
+    pub(super) ages: AgeClock,
     /// The policy says that nothing more is collected.
     pub(super) refuses: bool,
 }
@@ -39,7 +42,8 @@ impl Engine {
             ..Maintained::default()
         };
         done.damaged = self.set_aside_blocks(&mut live, now)?;
-        forget_orphans(&mut live, configured, now);
+        let aged = lock(&self.upkeep).ages.read(now);
+        forget_orphans(&mut live, configured, aged);
         if !live.riding.is_empty() {
             live.riding.since.get_or_insert(now.mono);
         }
@@ -48,7 +52,7 @@ impl Engine {
             self.write_riding(&mut live, now)?;
         }
         self.pack(&mut live, now)?;
-        self.make_room(&mut live, configured, now, &mut done)?;
+        self.make_room(&mut live, configured, aged, now, &mut done)?;
         let compact = self.compaction_due(&live, &lock(&self.upkeep), now);
         if compact {
             lock(&self.upkeep).compacted_at = Some(now.mono);
@@ -59,10 +63,22 @@ impl Engine {
         Ok(done)
     }
 
+    /// Age is counted on from the newest block; where that cannot be read, from now.
+    pub(super) fn begin_ageing(&self, now: Now) {
+        let newest = self.newest_block_at(&self.lock_live()).unwrap_or_default();
+        lock(&self.upkeep).ages = AgeClock::after(newest, now);
+    }
+
+    /// When a block is journaled now: by the wall clock, unless that has just fallen back.
+    pub(super) fn label(&self, now: Now) -> WallTime {
+        now.wall.max(lock(&self.upkeep).ages.read(now))
+    }
+
     fn make_room(
         &self,
         live: &mut Live,
         configured: &[DestinationName],
+        aged: WallTime,
         now: Now,
         done: &mut Maintained,
     ) -> Result<(), StoreError> {
@@ -70,7 +86,8 @@ impl Engine {
         if pressure == Pressure::Full {
             self.release_reserve();
         }
-        done.expired_acknowledged = self.expire_acknowledged(live, configured, pressure, now)?;
+        done.expired_acknowledged =
+            self.expire_acknowledged(live, configured, pressure, aged, now)?;
         if pressure == Pressure::Full {
             pressure = self.pressure(live);
         }
@@ -88,8 +105,8 @@ impl Engine {
 }
 
 /// A cursor without a destination pins nothing; after 35 days it is forgotten.
-fn forget_orphans(live: &mut Live, configured: &[DestinationName], now: Now) {
-    let oldest = now.wall.minus(ORPHAN_KEPT);
+fn forget_orphans(live: &mut Live, configured: &[DestinationName], aged: WallTime) {
+    let oldest = aged.minus(ORPHAN_KEPT);
     let orphans: Vec<_> = live
         .cursors
         .iter()

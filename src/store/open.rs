@@ -54,6 +54,7 @@ pub(super) fn open(
         Err(other) => return Err(other),
     };
     let engine = Engine::new(options.clone(), place, planted, db, live);
+    engine.begin_ageing(now);
     Ok(Opened {
         store: Store::new(engine),
         origin,

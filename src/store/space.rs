@@ -19,7 +19,7 @@ use super::{StoreError, WhenFull};
 use crate::domain::ids::{DestinationName, RecordSeq, SeqRange};
 use crate::domain::record::Record;
 use crate::domain::retention::{self, Budget, Pressure, Usage};
-use crate::domain::timestamp::Now;
+use crate::domain::timestamp::{Now, WallTime};
 
 /// The reserve: a copy-on-write store needs pages even to delete.
 pub(super) const RESERVE_BYTES: u64 = 8 << 20;
@@ -95,10 +95,11 @@ impl Engine {
         live: &mut Live,
         configured: &[DestinationName],
         pressure: Pressure,
+        aged: WallTime,
         now: Now,
     ) -> Result<u64, StoreError> {
         let acknowledged = acknowledged_to(live, configured);
-        let oldest = now.wall.minus(self.options.retention);
+        let oldest = aged.minus(self.options.retention);
         // Agent states are a fold from the checkpoint on.
         let keep_from = acknowledged.min(live.position.checkpoint).next();
         let mut upto = live.position.first;
@@ -131,6 +132,18 @@ impl Engine {
             })?;
         }
         Ok(records)
+    }
+
+    /// When the newest block was journaled; none where the journal is empty or its end damaged.
+    pub(super) fn newest_block_at(&self, live: &Live) -> Result<Option<WallTime>, StoreError> {
+        let mut at = None;
+        self.read(|txn| {
+            journal::for_each_block(txn, live.position.last, live.position.last, |found| {
+                at = found.header().map(|header| header.journaled_at);
+                Ok(ControlFlow::Break(()))
+            })
+        })?;
+        Ok(at)
     }
 
     /// Bytes that must go until the pressure is low again (half of the budget).

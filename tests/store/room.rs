@@ -6,6 +6,7 @@ use std::time::Duration;
 use thrio_edge::domain::ids::{AgentId, Feed, QueueId, RecordSeq, SeqRange};
 use thrio_edge::domain::interval::Window;
 use thrio_edge::domain::record::{CoverageStatus, Figures, Record, RosterChange};
+use thrio_edge::domain::timestamp::{Now, WallTime};
 use thrio_edge::store::{
     Commit, DeliveryProgress, OpenOrigin, SimulatedDisk, Store, StoreError, StoreOptions, WhenFull,
 };
@@ -92,6 +93,62 @@ fn records_stay_for_the_retention_and_only_acknowledged_ones_go() {
     );
     assert_eq!(page.records[0].seq, RecordSeq::new(1_001));
     sound(&store);
+}
+
+/// In a simulated week a bad clock chip set the box two months ahead for some minutes, and upkeep
+/// deleted the whole acknowledged history, which the page and a replay still wanted.
+#[test]
+fn a_wall_clock_that_leaps_ahead_for_a_while_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 0);
+    let configured = [destination("db")];
+    append(&store, &bulk(0), 1);
+    done_to(&store, 500);
+    store.maintain(at(5), &configured).unwrap();
+    let ahead = |s: u64| Now {
+        wall: at(60 * DAY_S + s).wall,
+        ..at(s)
+    };
+    store.maintain(ahead(10), &configured).unwrap();
+    drop(store);
+    let store = open(folder.path(), 15);
+    done_to(&store, 500);
+    store.maintain(ahead(20), &configured).unwrap();
+    assert_eq!(store.first(), RecordSeq::new(1));
+    // It stays there for a day: so it was right.
+    store.maintain(ahead(DAY_S + 21), &configured).unwrap();
+    assert_eq!(store.first(), RecordSeq::new(501));
+}
+
+/// A box without a clock battery comes up in 1970, and collects by Thrio's clock: its blocks must
+/// not be half a century old as soon as the time is known.
+#[test]
+fn what_was_journaled_under_a_clock_that_fell_back_is_not_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let configured = [destination("db")];
+    let store = open(folder.path(), 0);
+    append(&store, &bulk(0), 1);
+    drop(store);
+    let in_1970 = |s: u64| Now {
+        wall: WallTime::from_s(s.cast_signed()),
+        ..at(s)
+    };
+    let store = Store::open(&options(folder.path()), in_1970(2))
+        .unwrap()
+        .store;
+    let records = bulk(1);
+    let commit = Commit {
+        records: &records,
+        ..Commit::default()
+    };
+    store.append(&commit, in_1970(10)).unwrap();
+    done_to(&store, 1_000);
+    store.maintain(in_1970(15), &configured).unwrap();
+    // Upkeep may delete only what the checkpoint is past.
+    store.maintain(in_1970(400), &configured).unwrap();
+    store.maintain(at(405), &configured).unwrap();
+    store.maintain(at(410), &configured).unwrap();
+    assert_eq!(store.first(), RecordSeq::new(1));
 }
 
 #[test]
