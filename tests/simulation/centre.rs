@@ -126,7 +126,7 @@ pub(crate) fn volume(truth: &Truth, call: &HistoricalCall, at_ms: i64) -> Histor
     }
 }
 
-/// The roster; agent 0 is renamed at the turn of each third day.
+/// The roster; agent 0 is renamed at the turn of each third day ([`agent_name`]).
 pub(crate) fn configuration(call: ConfigurationCall, at_ms: i64) -> ConfigurationAnswer {
     match call {
         ConfigurationCall::Queues => ConfigurationAnswer::Queues(RosterList {
@@ -153,17 +153,22 @@ fn queue(number: usize) -> QueueEntry {
     }
 }
 
-fn agent(number: usize, at_ms: i64) -> AgentEntry {
+/// What an agent is called at a moment.
+pub(crate) fn agent_name(number: usize, at_ms: i64) -> String {
     let married = if number == 0 {
         at_ms.div_euclid(3 * 86_400_000)
     } else {
         0
     };
+    format!("Agent {number} {married}")
+}
+
+fn agent(number: usize, at_ms: i64) -> AgentEntry {
     AgentEntry {
         id: AgentId::new(&Truth::agent_id(number)).expect("a short id"),
         details: AgentDetails {
             username: Some(format!("user{number}")),
-            display_name: Some(format!("Agent {number} {married}")),
+            display_name: Some(agent_name(number, at_ms)),
             is_active: true,
             ..AgentDetails::default()
         },

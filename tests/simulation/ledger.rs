@@ -10,6 +10,7 @@ use thrio_edge::domain::interval::IntervalStart;
 use thrio_edge::domain::record::{CoverageEntry, IntervalRecord, Origin, Record, StateTransaction};
 use thrio_edge::store::{ReadLimit, Store};
 
+use crate::truth::{AGENTS, Truth};
 use crate::world::PERIOD_MS;
 
 /// How far a label may be from the truth: the clock rule's two seconds and a half for rounding.
@@ -40,6 +41,8 @@ pub(crate) struct Ledger {
     /// A start lies between the last poll and now.
     restarted: bool,
     pub compared_polls: u64,
+    /// Changes whose bounds were compared with the truth.
+    pub bounded_changes: u64,
     pub gaps: u64,
     /// What must never happen.
     pub offences: Vec<String>,
@@ -77,6 +80,11 @@ impl Ledger {
             from = page.next;
         }
         let kept = self.records.range(store.first()..).count();
+        if store.first() > RecordSeq::new(1) {
+            // The retention is 35 days, the run a week, whatever the wall clock said meanwhile.
+            let first = store.first();
+            self.accuse(format!("everything before {first} was deleted"));
+        }
         if seen != kept {
             self.accuse(format!("{} durable records are gone", kept - seen));
         }
@@ -194,6 +202,28 @@ impl Ledger {
         self.blind_span(received_ms);
         self.last_poll = Some(received_ms);
         self.restarted = false;
+    }
+
+    /// The changes that the poll showed really lie within the bounds that the journal gives them.
+    pub(crate) fn bounded(&mut self, truth: &Truth, received_ms: i64, served_ms: i64) {
+        for agent in 0..AGENTS {
+            let Some(t) = self.states.get(&Truth::agent_id(agent)).cloned() else {
+                continue;
+            };
+            let is_new = (t.observed_at.ms() - received_ms).abs() <= LABEL_ERROR_MS;
+            let Some(earliest) = t
+                .earliest_at
+                .filter(|_| is_new && t.origin == Origin::Observed)
+            else {
+                continue;
+            };
+            self.bounded_changes += 1;
+            let since = truth.state_since(agent, served_ms);
+            let bounds = earliest.ms() - LABEL_ERROR_MS..=t.observed_at.ms() + LABEL_ERROR_MS;
+            if !bounds.contains(&since) || !bounds.contains(&t.started_at.ms()) {
+                self.accuse(format!("in truth it began at {since}: {t:?}"));
+            }
+        }
     }
 
     /// More than two periods between complete polls must be written as a gap for every agent.

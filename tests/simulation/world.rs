@@ -1,30 +1,37 @@
 //! The event queue: one box after another on one disk, a source that misbehaves, a clock that
 //! jumps, and power that fails, all from one seed.
 
+mod steps;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use thrio_edge::collector::configuration::ConfigurationFeed;
 use thrio_edge::collector::historical::HistoricalFeed;
 use thrio_edge::collector::realtime::RealtimeFeed;
 use thrio_edge::collector::{FeedWorker, SourceBoard};
-use thrio_edge::domain::call::{CallFailure, Do, HistoricalAnswer, Snapshot, Timing};
+use thrio_edge::domain::call::{
+    CallFailure, ConfigurationAnswer, HistoricalAnswer, Snapshot, Timing,
+};
 use thrio_edge::domain::clock_offset::ClockOptions;
+use thrio_edge::domain::configuration::ConfigurationOptions;
 use thrio_edge::domain::delivery::{DeliveryBalance, DeliveryOptions};
 use thrio_edge::domain::health::Heartbeat;
 use thrio_edge::domain::historical::HistoricalOptions;
-use thrio_edge::domain::ids::{BoxId, DestinationName, Feed, SourceName};
+use thrio_edge::domain::ids::{BoxId, DestinationName, SourceName};
 use thrio_edge::domain::realtime::RealtimeOptions;
 use thrio_edge::domain::timestamp::{MonoTime, Now, WallTime};
 use thrio_edge::forwarder::{DeliveryCall, DeliveryOutcome, ForwardSettings, ForwardWorker};
 use thrio_edge::stop::{StopToken, Waker};
-use thrio_edge::store::{PlantedBug, SimulatedDisk, Store, StoreOptions};
+use thrio_edge::store::{SimulatedDisk, Store, StoreOptions};
 
 use crate::centre::{self, Trouble};
 use crate::destination::{Applied, Upstream};
 use crate::ledger::Ledger;
+use crate::plan::{Plan, Tally};
 use crate::truth::Truth;
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
@@ -36,63 +43,17 @@ pub(crate) const PERIOD_MS: i64 = 60_000;
 /// At the end nothing more is collected, and what was collected last is still delivered.
 const DRAIN_MS: i64 = 120_000;
 
-/// What one simulated run is made of.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
-    pub seed: u64,
-    /// Days with trouble; a quiet time to heal follows.
-    pub days: i64,
-    /// The mean time between two power cuts.
-    pub(crate) power_holds_ms: i64,
-    /// How long nothing goes wrong at the end.
-    pub quiet_ms: i64,
-    /// A mistake that the run must find.
-    pub(crate) planted: Option<PlantedBug>,
-    /// The other mistake: the cursor moves before the acknowledgement.
-    pub(crate) early_cursor: bool,
-}
-
-impl Plan {
-    /// One week: five and a half days of trouble, then time to heal, a night included.
-    pub(crate) fn week(seed: u64) -> Self {
-        Self {
-            seed,
-            days: 5,
-            power_holds_ms: 9 * HOUR_MS,
-            quiet_ms: 2 * DAY_MS,
-            planted: None,
-            early_cursor: false,
-        }
-    }
-
-    /// One day in which power fails every twenty minutes, then time to heal.
-    pub(crate) fn bad_power(seed: u64) -> Self {
-        Self {
-            days: 1,
-            power_holds_ms: HOUR_MS / 3,
-            quiet_ms: DAY_MS,
-            ..Self::week(seed)
-        }
-    }
-
-    pub(crate) fn end_ms(&self) -> i64 {
-        START_MS + self.days * DAY_MS + self.quiet_ms
-    }
-
-    fn trouble_until_ms(&self) -> i64 {
-        START_MS + self.days * DAY_MS
-    }
-}
-
 /// What happens at a moment.
 enum Event {
     Boot,
     /// A worker of this life steps.
     Realtime(u64),
     Historical(u64),
+    Configuration(u64),
     /// A call of this life comes back.
     RealtimeAnswer(u64, Now, i64, Result<Snapshot, CallFailure>),
     HistoricalAnswer(u64, Now, i64, Result<HistoricalAnswer, CallFailure>),
+    ConfigurationAnswer(u64, Now, i64, Result<ConfigurationAnswer, CallFailure>),
     Maintain(u64),
     Forward(u64),
     /// What was sent arrives upstream, whoever sent it and whether he still lives.
@@ -128,6 +89,7 @@ struct Life {
     store: Store,
     realtime: FeedWorker<RealtimeFeed>,
     historical: FeedWorker<HistoricalFeed>,
+    configuration: FeedWorker<ConfigurationFeed>,
     forward: ForwardWorker,
 }
 
@@ -151,17 +113,6 @@ pub(crate) struct World {
     pub ledger: Ledger,
     source: SourceName,
     pub tally: Tally,
-}
-
-/// What a run went through: a run in which nothing happened proves nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub polls: u64,
-    pub failed_calls: u64,
-    pub power_cuts: u64,
-    pub restarts: u64,
-    pub clock_jumps: u64,
-    pub store_errors: u64,
 }
 
 impl World {
@@ -191,7 +142,7 @@ impl World {
         };
         world.at(START_MS, Event::Boot);
         world.sprinkle(|| Event::TroubleBegins, 5 * HOUR_MS);
-        world.sprinkle(|| Event::UpstreamBreaks, 6 * HOUR_MS);
+        world.sprinkle(|| Event::UpstreamBreaks, plan.upstream_holds_ms);
         world.sprinkle(|| Event::PowerWillFail, plan.power_holds_ms);
         world.sprinkle(|| Event::Restart, 17 * HOUR_MS);
         world.sprinkle(|| Event::ClockJumps, 13 * HOUR_MS);
@@ -252,6 +203,10 @@ impl World {
             Event::Boot => self.boot(),
             Event::Realtime(life) => self.step_realtime(life),
             Event::Historical(life) => self.step_historical(life),
+            Event::Configuration(life) => self.step_configuration(life),
+            Event::ConfigurationAnswer(life, sent, served_ms, outcome) => {
+                self.configuration_answer(life, sent, served_ms, &outcome);
+            }
             Event::RealtimeAnswer(life, sent, served_ms, outcome) => {
                 self.realtime_answer(life, sent, served_ms, &outcome);
             }
@@ -327,6 +282,7 @@ impl World {
         self.life = Some(life);
         self.at(self.now_ms, Event::Realtime(number));
         self.at(self.now_ms, Event::Historical(number));
+        self.at(self.now_ms, Event::Configuration(number));
         self.at(self.now_ms, Event::Forward(number));
         self.at(self.now_ms + 5_000, Event::Maintain(number));
     }
@@ -341,6 +297,12 @@ impl World {
             ..RealtimeOptions::default()
         };
         let realtime = RealtimeFeed::new(source.clone(), realtime, &store, self.rng.u64(..));
+        let configuration = ConfigurationFeed::new(
+            source.clone(),
+            ConfigurationOptions::default(),
+            &store,
+            self.rng.u64(..),
+        );
         let historical = HistoricalFeed::new(
             source,
             HistoricalOptions {
@@ -363,15 +325,17 @@ impl World {
         let (historical, _) = FeedWorker::new(
             historical.expect("a disk that was just read"),
             store.clone(),
-            board,
+            board.clone(),
             waker(),
         );
+        let (configuration, _) = FeedWorker::new(configuration, store.clone(), board, waker());
         Life {
             number: self.lives,
             booted_ms: self.now_ms,
             store,
             realtime,
             historical,
+            configuration,
             forward,
         }
     }
@@ -390,125 +354,6 @@ impl World {
             worker.plant_early_cursor();
         }
         worker
-    }
-
-    fn step_forward(&mut self, number: u64) {
-        let Some((mut life, now)) = self.take_life(number) else {
-            return;
-        };
-        match life.forward.begin(now) {
-            Ok(Do::WaitUntil(until)) => self.wait(until, now, Event::Forward(number)),
-            Ok(Do::Call(call)) => {
-                let there = centre::latency(&mut self.rng) / 2;
-                let back = centre::latency(&mut self.rng) / 2;
-                self.at(self.now_ms + there, Event::Arrives(number, call, back));
-            }
-            Err(_) => self.wait_a_second(Event::Forward(number)),
-        }
-        self.put_back(life);
-    }
-
-    fn arrives(&mut self, number: u64, call: DeliveryCall, back_ms: i64) {
-        let trouble = self.upstream_trouble;
-        let outcome = self.applied.answer(call, trouble, &mut self.rng);
-        self.at(self.now_ms + back_ms, Event::ForwardAnswer(number, outcome));
-    }
-
-    fn forward_answer(&mut self, number: u64, outcome: DeliveryOutcome) {
-        let Some((mut life, now)) = self.take_life(number) else {
-            return;
-        };
-        let done = life.forward.complete(now, outcome);
-        self.note(&life.store, done.is_ok());
-        self.at(self.now_ms, Event::Forward(number));
-        self.put_back(life);
-    }
-
-    fn step_realtime(&mut self, number: u64) {
-        let Some((mut life, now)) = self.take_life(number) else {
-            return;
-        };
-        match life.realtime.begin(now) {
-            Ok(Do::WaitUntil(until)) => self.wait(until, now, Event::Realtime(number)),
-            Ok(Do::Call(_)) => {
-                let (takes, failure) = self.line();
-                let served = self.now_ms + takes / 2;
-                let outcome = match failure {
-                    Some(failure) => Err(failure),
-                    None => {
-                        let mut snapshot = Snapshot::default();
-                        centre::snapshot(&self.truth, served, &mut self.rng, &mut snapshot);
-                        Ok(snapshot)
-                    }
-                };
-                let answer = Event::RealtimeAnswer(number, now, served, outcome);
-                self.at(self.now_ms + takes, answer);
-            }
-            Err(_) => self.wait_a_second(Event::Realtime(number)),
-        }
-        self.put_back(life);
-    }
-
-    fn realtime_answer(
-        &mut self,
-        number: u64,
-        sent: Now,
-        served_ms: i64,
-        outcome: &Result<Snapshot, CallFailure>,
-    ) {
-        let Some((mut life, now)) = self.take_life(number) else {
-            return;
-        };
-        let timing = timing(sent, now, served_ms);
-        let done = life.realtime.complete(now, timing, outcome.as_ref());
-        self.tally.polls += u64::from(outcome.is_ok());
-        self.note(&life.store, done.is_ok());
-        // A poll that fell into a power cut was seen by nobody who lives on.
-        let has_power = self.disk.lives() == self.tally.power_cuts;
-        if let (true, Ok(()), Ok(snapshot)) = (has_power, done, outcome) {
-            let state = life.store.feed_state(&self.source, Feed::Realtime);
-            self.ledger.polled(&state, snapshot, self.now_ms, served_ms);
-        }
-        self.at(self.now_ms, Event::Realtime(number));
-        self.put_back(life);
-    }
-
-    fn step_historical(&mut self, number: u64) {
-        let Some((mut life, now)) = self.take_life(number) else {
-            return;
-        };
-        match life.historical.begin(now) {
-            Ok(Do::WaitUntil(until)) => self.wait(until, now, Event::Historical(number)),
-            Ok(Do::Call(call)) => {
-                let (takes, failure) = self.line();
-                let served = self.now_ms + takes / 2;
-                let outcome = match failure {
-                    Some(failure) => Err(failure),
-                    None => Ok(centre::volume(&self.truth, &call, served)),
-                };
-                let answer = Event::HistoricalAnswer(number, now, served, outcome);
-                self.at(self.now_ms + takes, answer);
-            }
-            Err(_) => self.wait_a_second(Event::Historical(number)),
-        }
-        self.put_back(life);
-    }
-
-    fn historical_answer(
-        &mut self,
-        number: u64,
-        sent: Now,
-        served_ms: i64,
-        outcome: &Result<HistoricalAnswer, CallFailure>,
-    ) {
-        let Some((mut life, now)) = self.take_life(number) else {
-            return;
-        };
-        let timing = timing(sent, now, served_ms);
-        let done = life.historical.complete(now, timing, outcome.as_ref());
-        self.note(&life.store, done.is_ok());
-        self.at(self.now_ms, Event::Historical(number));
-        self.put_back(life);
     }
 
     fn maintain(&mut self, number: u64) {
