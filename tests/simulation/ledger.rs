@@ -171,13 +171,13 @@ impl Ledger {
     /// of every agent what the poll showed, and a blind span before it is written as one.
     pub(crate) fn polled(
         &mut self,
-        state: &Option<FeedState>,
+        state: Option<&FeedState>,
         snapshot: &Snapshot,
         received_ms: i64,
         served_ms: i64,
     ) {
-        let label = state.as_ref().and_then(|s| s.last_complete_poll_at);
-        let label = label.map(|at| at.ms());
+        let label = state.and_then(|s| s.last_complete_poll_at);
+        let label = label.map(thrio_edge::domain::timestamp::WallTime::ms);
         if label.is_none() || label == self.last_complete_label {
             // By a clock that cannot be right nothing is collected.
             return;

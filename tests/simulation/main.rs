@@ -50,7 +50,7 @@ fn wrong_figures(world: &World, end_ms: i64) -> Vec<String> {
     while start < last {
         let age_ms = end_ms - start.end().ms();
         // Restated after 36 h, read again in the following night: until then both are right.
-        let is_settled = age_ms < 36 * HOUR_MS || age_ms > 62 * HOUR_MS;
+        let is_settled = !(36 * HOUR_MS..=62 * HOUR_MS).contains(&age_ms);
         for queue in 0..QUEUES {
             let key = (Truth::queue_id(queue), start);
             let known = world.ledger.figures.get(&key).map(|r| r.figures);

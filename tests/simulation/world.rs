@@ -293,7 +293,7 @@ impl World {
         let board = Arc::new(board.expect("a disk that was just read"));
         let token = StopToken::new();
         let realtime = RealtimeOptions {
-            period: Duration::from_secs(60),
+            period: Duration::from_mins(1),
             ..RealtimeOptions::default()
         };
         let realtime = RealtimeFeed::new(source.clone(), realtime, &store, self.rng.u64(..));
@@ -306,7 +306,7 @@ impl World {
         let historical = HistoricalFeed::new(
             source,
             HistoricalOptions {
-                max_backfill: Duration::from_secs(2 * 86_400),
+                max_backfill: Duration::from_hours(48),
                 ..HistoricalOptions::default()
             },
             ClockOptions::default(),

@@ -49,13 +49,12 @@ impl World {
             Ok(Do::Call(_)) => {
                 let (takes, failure) = self.line();
                 let served = self.now_ms + takes / 2;
-                let outcome = match failure {
-                    Some(failure) => Err(failure),
-                    None => {
-                        let mut snapshot = Snapshot::default();
-                        centre::snapshot(&self.truth, served, &mut self.rng, &mut snapshot);
-                        Ok(snapshot)
-                    }
+                let outcome = if let Some(failure) = failure {
+                    Err(failure)
+                } else {
+                    let mut snapshot = Snapshot::default();
+                    centre::snapshot(&self.truth, served, &mut self.rng, &mut snapshot);
+                    Ok(snapshot)
                 };
                 let answer = Event::RealtimeAnswer(number, now, served, outcome);
                 self.at(self.now_ms + takes, answer);
@@ -83,7 +82,8 @@ impl World {
         let has_power = self.disk.lives() == self.tally.power_cuts;
         if let (true, Ok(()), Ok(snapshot)) = (has_power, done, outcome) {
             let state = life.store.feed_state(&self.source, Feed::Realtime);
-            self.ledger.polled(&state, snapshot, self.now_ms, served_ms);
+            self.ledger
+                .polled(state.as_ref(), snapshot, self.now_ms, served_ms);
             self.ledger.bounded(&self.truth, self.now_ms, served_ms);
         }
         self.at(self.now_ms, Event::Realtime(number));
