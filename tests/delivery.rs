@@ -15,7 +15,7 @@ use thrio_edge::destination::SendError;
 use thrio_edge::domain::delivery::{DeliveryOptions, DeliveryPhase, StartAt};
 use thrio_edge::domain::ids::{Feed, SourceName};
 use thrio_edge::domain::interval::IntervalStart;
-use thrio_edge::forwarder::ForwardCommand;
+use thrio_edge::forwarder::{ForwardCommand, Obeyed};
 
 fn options() -> DeliveryOptions {
     DeliveryOptions {
@@ -188,6 +188,61 @@ fn a_refused_record_is_found_and_set_apart_and_its_neighbours_arrive() {
         (balance.counts.quarantined, balance.counts.acknowledged),
         (0, 40)
     );
+}
+
+/// A record is refused in a batch whose other records the destination takes only later; meanwhile
+/// a person discards it. Its position was not done yet, and after a restart it was sent once more.
+#[test]
+fn a_discarded_record_stays_discarded_after_a_restart() {
+    let mut under_test = Box_::new(options(), Scripted::default());
+    under_test.run_for(Duration::from_secs(1));
+    under_test.destination.refuse(3);
+    under_test.journal_transactions(4);
+    under_test.run_until(|under_test| !under_test.quarantined().is_empty());
+    under_test
+        .destination
+        .down_for(under_test.elapsed() + Duration::from_mins(5));
+    under_test.run_for(Duration::from_secs(1));
+    assert!(under_test.check_balance().backlog > 0, "3 is not done yet");
+    let discard = ForwardCommand::DiscardQuarantined(vec![seq(3)]);
+    let answer = under_test.handle.ask(discard).expect("the worker is there");
+    under_test.run_for(Duration::from_secs(1));
+    assert_eq!(answer.try_recv().expect("answered"), Ok(Obeyed::Done));
+    assert!(under_test.quarantined().is_empty());
+
+    // Killed: only what was made durable is there.
+    under_test.restart(false);
+    under_test.destination.heal();
+    under_test.run_until_delivered();
+    assert_eq!(under_test.destination.held_seqs(), [1, 2, 4]);
+    assert!(under_test.quarantined().is_empty());
+    let balance = under_test.check_balance();
+    assert_eq!(
+        (balance.counts.quarantined, balance.counts.acknowledged),
+        (1, 3)
+    );
+    // Nothing is remembered of it once its position is done.
+    assert_eq!(under_test.progress().discarded, []);
+}
+
+#[test]
+fn a_retry_that_was_asked_for_is_made_although_the_process_is_killed() {
+    let mut under_test = Box_::new(options(), Scripted::default());
+    under_test.destination.refuse(2);
+    under_test.journal_transactions(3);
+    under_test.run_until_delivered();
+    assert_eq!(under_test.quarantined(), [2]);
+    under_test.destination.heal();
+    under_test
+        .destination
+        .down_for(under_test.elapsed() + Duration::from_mins(1));
+    let retry = ForwardCommand::RetryQuarantined(vec![seq(2)]);
+    under_test.handle.send(retry);
+    under_test.run_for(Duration::from_secs(2));
+    under_test.restart(true);
+    under_test.run_for(Duration::from_mins(3));
+    assert_eq!(under_test.destination.held_seqs(), [1, 2, 3]);
+    assert!(under_test.quarantined().is_empty());
 }
 
 #[test]

@@ -6,12 +6,15 @@
 
 pub mod backfill;
 pub mod check;
+pub mod claim;
 pub mod demo;
 pub mod import;
 mod output;
 pub mod probe;
+pub mod quarantine;
 pub mod reload;
 mod remote;
+pub mod replay;
 pub mod run;
 pub mod simulate;
 pub mod status;
@@ -46,6 +49,9 @@ enum Command {
     Probe(probe::Arguments),
     Import(import::Arguments),
     Backfill(backfill::Arguments),
+    Quarantine(quarantine::Arguments),
+    Replay(replay::Arguments),
+    Claim(claim::Arguments),
     Store(store::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
@@ -146,6 +152,9 @@ fn execute(command: &Command) -> anyhow::Result<Exit> {
         Command::Probe(arguments) => probe::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Backfill(arguments) => backfill::run(arguments),
+        Command::Quarantine(arguments) => quarantine::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Claim(arguments) => claim::run(arguments),
         Command::Store(arguments) => store::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write, stdout};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
 
 /// Prints a line; a closed pipe (`| head`) is no failure of ours.
 pub(super) fn line(text: &str) {
@@ -10,13 +11,31 @@ pub(super) fn line(text: &str) {
 }
 
 /// Prints a value for scripts.
-pub(super) fn json(value: &serde_json::Value) {
+pub(super) fn json(value: &Value) {
     let text = if stdout().is_terminal() {
         serde_json::to_string_pretty(value)
     } else {
         serde_json::to_string(value)
     };
     line(&text.expect("a JSON value can be written"));
+}
+
+/// A value as a person reads it.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+/// What is added where a destination's worker has not done it yet.
+pub(super) fn later(done: &Value) -> &'static str {
+    if done["later"] == Value::Bool(true) {
+        " (once the call that is under way has ended)"
+    } else {
+        ""
+    }
 }
 
 /// An empty table with these columns.

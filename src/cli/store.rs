@@ -67,18 +67,10 @@ fn show(value: &Value) {
             Value::Array(items) => {
                 output::line(&format!("{name}:"));
                 for item in items {
-                    output::line(&format!("  {}", plain(item)));
+                    output::line(&format!("  {}", output::plain(item)));
                 }
             }
-            other => output::line(&format!("{name}: {}", plain(other))),
+            other => output::line(&format!("{name}: {}", output::plain(other))),
         }
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
     }
 }

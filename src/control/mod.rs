@@ -18,7 +18,7 @@ pub mod status;
 
 pub use http::{ControlServer, HttpError};
 pub use options::ControlOptions;
-pub use protocol::{Refusal, Reply, Request};
+pub use protocol::{QuarantineChoice, Refusal, ReplayFrom, Reply, Request};
 pub use reader::{Busy, Reader};
 pub use socket::{ControlSocket, SOCKET_NAME};
 pub use status::Status;

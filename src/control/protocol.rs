@@ -11,6 +11,9 @@ use crate::lifecycle::exit::Exit;
 /// The longest request, in bytes: a path and two moments need a small part of it.
 pub const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
+/// The most records of one page of a quarantine.
+pub const QUARANTINE_PAGE_MAX: usize = 1_000;
+
 /// What a command asks of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -58,6 +61,81 @@ pub enum Request {
         /// The file, absolute; it must not be there yet.
         file: PathBuf,
     },
+    /// The records that destinations refused for good, a page of them.
+    QuarantineList {
+        /// One destination; all where not given.
+        destination: Option<String>,
+        /// Leaves out what comes before this seq.
+        #[serde(default)]
+        from_seq: u64,
+        /// The most records, at most [`QUARANTINE_PAGE_MAX`].
+        limit: usize,
+    },
+    /// One of them, whole.
+    QuarantineShow {
+        /// The destination.
+        destination: String,
+        /// Its place in the journal.
+        seq: u64,
+    },
+    /// Send refused records once more.
+    QuarantineRetry {
+        /// The destination.
+        destination: String,
+        /// Which.
+        records: QuarantineChoice,
+    },
+    /// Throw refused records away.
+    QuarantineDiscard {
+        /// The destination.
+        destination: String,
+        /// Which.
+        records: QuarantineChoice,
+    },
+    /// Send once more what a destination has already.
+    Replay {
+        /// The destination.
+        destination: String,
+        /// Where to begin.
+        from: ReplayFrom,
+    },
+    /// End a replay; what it sent stays sent.
+    ReplayStop {
+        /// The destination.
+        destination: String,
+    },
+    /// Take a source over from another box.
+    Claim {
+        /// The source.
+        source: String,
+        /// Where.
+        destination: String,
+    },
+    /// Try a destination now, whatever it waits for.
+    DestinationRetry {
+        /// The destination.
+        destination: String,
+    },
+}
+
+/// Which records of a quarantine are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuarantineChoice {
+    /// Every one.
+    All,
+    /// Those at these places in the journal.
+    Seqs(Vec<u64>),
+}
+
+/// Where a replay begins; it ends with what was journaled last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayFrom {
+    /// This record.
+    Seq(u64),
+    /// The first record about this moment or a later one, to the hour.
+    Time(#[serde(with = "super::rfc3339")] WallTime),
 }
 
 /// One line back.
@@ -128,5 +206,23 @@ mod tests {
         let status: Request = serde_json::from_str(r#"{"command":"status"}"#).unwrap();
         assert_eq!(status, Request::Status);
         assert!(serde_json::from_str::<Request>(r#"{"command":"explode"}"#).is_err());
+        let discard =
+            r#"{"command":"quarantine_discard","destination":"wfm","records":{"seqs":[7]}}"#;
+        let request: Request = serde_json::from_str(discard).unwrap();
+        let records = QuarantineChoice::Seqs(vec![7]);
+        let destination = "wfm".to_owned();
+        assert_eq!(
+            request,
+            Request::QuarantineDiscard {
+                destination,
+                records
+            }
+        );
+        let replay =
+            r#"{"command":"replay","destination":"wfm","from":{"time":"2026-07-25T17:20:00Z"}}"#;
+        let request: Request = serde_json::from_str(replay).unwrap();
+        assert!(
+            matches!(request, Request::Replay { from: ReplayFrom::Time(at), .. } if at.s() == 1_785_000_000)
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::commands::{of_store, refuse_store};
+use super::delivery_commands;
 use super::picture::{remembered_destination, stated};
 use super::{Daemon, DaemonOptions, StartError};
 use crate::clock::{Clock, SystemClock};
@@ -79,7 +80,16 @@ pub fn perform_at_rest(
         _ => {
             let now = SystemClock::new().now();
             let opened = Store::open(&config.store, now).map_err(refuse_store)?;
-            return of_store(&opened.store, now, request);
+            return match request {
+                Request::Status
+                | Request::Reload
+                | Request::StoreFlush
+                | Request::StoreStats
+                | Request::StoreVerify
+                | Request::StoreCompact
+                | Request::StoreBackup { .. } => of_store(&opened.store, now, request),
+                _ => delivery_commands::perform_at_rest(&opened.store, config, now, request),
+            };
         }
     };
     let mut config = config.clone();

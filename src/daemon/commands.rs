@@ -75,6 +75,14 @@ impl Parts {
             | Request::StoreVerify
             | Request::StoreCompact
             | Request::StoreBackup { .. } => self.alone(request),
+            Request::QuarantineList { .. }
+            | Request::QuarantineShow { .. }
+            | Request::QuarantineRetry { .. }
+            | Request::QuarantineDiscard { .. }
+            | Request::Replay { .. }
+            | Request::ReplayStop { .. }
+            | Request::Claim { .. }
+            | Request::DestinationRetry { .. } => self.perform_upstream(request),
         }
     }
 

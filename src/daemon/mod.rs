@@ -10,6 +10,7 @@
 mod at_rest;
 mod box_facts;
 mod commands;
+mod delivery_commands;
 mod destinations;
 mod picture;
 mod problems;

@@ -19,8 +19,10 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, unbounded};
 use fastrand::Rng;
 
-pub use commands::{ForwardCommand, ForwardHandle};
+pub use commands::{Answer, ForwardCommand, ForwardHandle, Obeyed};
 pub use report::{ForwardBoard, ForwardReport};
+
+use commands::{Asked, TakeOver};
 
 use crate::destination::{Receipt, SendError, Writer};
 use crate::domain::batch::{Batch, CurrentState};
@@ -90,13 +92,13 @@ pub struct ForwardWorker {
     store: Store,
     machine: DeliveryMachine,
     rng: Rng,
-    commands: Receiver<ForwardCommand>,
+    commands: Receiver<Asked>,
     board: Arc<ForwardBoard>,
     epoch: u64,
     /// The identity under which the destination was opened.
     opened_as: Option<StoreId>,
     /// Sources to take over with the next opening, whoever has them.
-    take_over: Vec<SourceName>,
+    take_over: Vec<TakeOver>,
     /// Sources whose roster the destination wants.
     rosters: VecDeque<SourceName>,
     /// The current states that are being sent, of which some may be sent already.
@@ -211,7 +213,7 @@ impl ForwardWorker {
         let wanted = receipt.roster_wanted.len();
         match self.machine.opened(view, &receipt.applied, wanted) {
             OpenVerdict::Ready => {
-                self.take_over.clear();
+                self.claimed();
                 self.rosters = receipt.roster_wanted.into();
                 self.note_progress();
             }
@@ -244,17 +246,25 @@ impl ForwardWorker {
                 self.machine.accepted(now);
             }
             _ => {
-                if let Some(seq) = self.machine.accepted(now) {
+                let released = self.machine.accepted(now);
+                self.note_progress();
+                if let Some(seq) = released {
                     self.store.quarantine_remove(&self.name, &[seq], now)?;
                 }
-                self.note_progress();
             }
         }
         Ok(())
     }
 
     fn failed(&mut self, now: Now, error: &SendError) -> Result<(), StoreError> {
+        let calling = self.machine.calling();
         let refused = self.machine.failed(now, error);
+        match calling {
+            Some(Step::Open) => self.not_claimed(&error.to_string()),
+            // One that was refused again is not tried again after a restart.
+            Some(Step::Retry(_)) => self.note_progress(),
+            _ => {}
+        }
         if refused.is_empty() {
             return Ok(());
         }

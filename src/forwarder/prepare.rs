@@ -53,7 +53,7 @@ impl ForwardWorker {
             box_id: self.store.box_id(),
             store_id,
             sources: sources.collect(),
-            take_over: self.take_over.clone(),
+            take_over: self.take_over.iter().map(|t| t.source.clone()).collect(),
         }
     }
 

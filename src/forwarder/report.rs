@@ -55,7 +55,7 @@ impl ForwardWorker {
             name: self.name.clone(),
             status: self.machine.status(self.store.head()),
             oldest_unsent_at: self.oldest_unsent_at,
-            quarantined: self.machine.quarantined().len(),
+            quarantined: self.machine.quarantined_count(),
             store_ids_taken: self.store_ids_taken,
             stepped_at: now.mono,
             is_calling,

@@ -109,8 +109,13 @@ impl Box_ {
     }
 
     pub(crate) fn run_until_delivered(&mut self) {
+        self.run_until(|under_test| under_test.backlog() == 0);
+    }
+
+    /// Steps until it is so.
+    pub(crate) fn run_until(&mut self, is_so: impl Fn(&Self) -> bool) {
         let patience = self.now.plus(PATIENCE);
-        while self.backlog() > 0 {
+        while !is_so(self) {
             let until = self.step();
             self.now = until.max(self.now);
             assert!(self.now < patience, "stalled: {:?}", self.status());
@@ -172,6 +177,11 @@ impl Box_ {
     pub(crate) fn status(&self) -> DeliveryStatus {
         let worker = self.worker.as_ref().expect("a life is on");
         worker.machine().status(self.store.head())
+    }
+
+    /// The place that the store keeps.
+    pub(crate) fn progress(&self) -> DeliveryProgress {
+        self.store.progress(&name())
     }
 
     fn backlog(&self) -> u64 {

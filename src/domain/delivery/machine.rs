@@ -1,6 +1,6 @@
 //! The machine of one destination: what it does next.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use fastrand::Rng;
 
@@ -131,10 +131,10 @@ pub struct DeliveryMachine {
     /// Records per batch at present.
     pub(super) size: usize,
     pub(super) bisect: Option<Bisect>,
-    /// Refused records; their positions are done with the batch that spans them.
+    /// What is left out of batches: records that were refused (their positions are done with the
+    /// batch that spans them), and those of them that were thrown away before they were done.
     pub(super) quarantined: BTreeSet<RecordSeq>,
     pub(super) refused_in_a_row: u32,
-    pub(super) retries: VecDeque<RecordSeq>,
     pub(super) last_error: Option<String>,
     pub(super) last_success: Option<MonoTime>,
     /// The planted bug: a batch is done when it leaves.
@@ -148,9 +148,10 @@ impl DeliveryMachine {
         options: DeliveryOptions,
         progress: DeliveryProgress,
         head_at_start: RecordSeq,
-        quarantined: BTreeSet<RecordSeq>,
+        mut quarantined: BTreeSet<RecordSeq>,
         rng: Rng,
     ) -> Self {
+        quarantined.extend(&progress.discarded);
         let mut machine = Self {
             filter: options.filter(),
             rng,
@@ -173,7 +174,6 @@ impl DeliveryMachine {
             bisect: None,
             quarantined,
             refused_in_a_row: 0,
-            retries: VecDeque::new(),
             last_error: None,
             last_success: None,
             early_cursor: false,
@@ -251,7 +251,8 @@ impl DeliveryMachine {
         if let Some(cut) = self.next_cut(now, journal) {
             return Some(Step::Send(cut));
         }
-        self.retries.front().map(|seq| Step::Retry(*seq))
+        let retry = self.progress.retries.first();
+        retry.map(|seq| Step::Retry(*seq))
     }
 
     /// Whether so much waits that the first batch would not bring the present.
@@ -364,7 +365,7 @@ impl DeliveryMachine {
         match self.calling.take().map(|calling| calling.step) {
             Some(Step::Current { .. }) => self.fresh = None,
             Some(Step::Roster) => self.rosters -= 1,
-            Some(Step::Retry(_)) => drop(self.retries.pop_front()),
+            Some(Step::Retry(seq)) => self.retried(seq),
             _ => {}
         }
     }
@@ -411,11 +412,14 @@ impl DeliveryMachine {
 
     /// Sends quarantined records once more.
     pub fn retry_quarantined(&mut self, seqs: impl IntoIterator<Item = RecordSeq>) {
-        for seq in seqs {
-            if !self.retries.contains(&seq) {
-                self.retries.push_back(seq);
-            }
-        }
+        let waiting: BTreeSet<_> = self.progress.retries.iter().copied().collect();
+        let wished = seqs.into_iter().filter(|seq| !waiting.contains(seq));
+        self.progress.retries.extend(wished);
+    }
+
+    /// The retry of a quarantined record is over, whatever came of it.
+    pub(super) fn retried(&mut self, seq: RecordSeq) {
+        self.progress.retries.retain(|waiting| *waiting != seq);
     }
 
     /// What the filter lets pass.
@@ -423,7 +427,12 @@ impl DeliveryMachine {
         &self.filter
     }
 
-    /// The records that the destination refused.
+    /// How many records the quarantine holds.
+    pub fn quarantined_count(&self) -> usize {
+        self.quarantined.len() - self.progress.discarded.len()
+    }
+
+    /// What is left out of batches: the records that the destination refused.
     pub fn quarantined(&self) -> &BTreeSet<RecordSeq> {
         &self.quarantined
     }
@@ -484,7 +493,7 @@ impl DeliveryMachine {
             last_error: self.last_error.clone(),
             last_success: self.last_success,
             replay: self.progress.replay,
-            retries_waiting: self.retries.len(),
+            retries_waiting: self.progress.retries.len(),
         }
     }
 
@@ -501,5 +510,13 @@ impl DeliveryMachine {
 
     pub(super) fn note_done(&mut self) {
         self.progress.done = self.done.as_slice().to_vec();
+        let (done, quarantined) = (&self.done, &mut self.quarantined);
+        self.progress.discarded.retain(|seq| {
+            let waits = !done.contains(*seq);
+            if !waits {
+                quarantined.remove(seq);
+            }
+            waits
+        });
     }
 }

@@ -295,9 +295,7 @@ impl DeliveryMachine {
             Step::Current { .. } => self.fresh = None,
             Step::Heartbeat => self.heartbeat_at = self.next_heartbeat(now),
             // It stays in quarantine.
-            Step::Retry(_) => {
-                self.retries.pop_front();
-            }
+            Step::Retry(seq) => self.retried(seq),
             Step::Open | Step::Probe | Step::Roster | Step::Send(_) => {
                 self.hold(now, message, "look at the destination's own log");
             }
@@ -333,7 +331,7 @@ impl DeliveryMachine {
 
     /// The record was taken after all.
     fn release(&mut self, seq: RecordSeq) {
-        self.retries.pop_front();
+        self.retried(seq);
         if !self.quarantined.remove(&seq) {
             return;
         }
@@ -344,9 +342,19 @@ impl DeliveryMachine {
         }
     }
 
-    /// A person threw the quarantined record away: its position stays counted as quarantined.
-    pub fn discarded(&mut self, seq: RecordSeq) {
-        self.retries.retain(|waiting| *waiting != seq);
+    /// A person throws the quarantined record away: its position counts as quarantined all the
+    /// same, and where it is not done yet the record stays left out until it is. Tell it before
+    /// the quarantine forgets the record, with [`Self::progress`] made durable in between.
+    pub fn discard(&mut self, seq: RecordSeq) {
+        self.retried(seq);
+        if !self.quarantined.contains(&seq) {
+            return;
+        }
+        if self.done.contains(seq) {
+            self.quarantined.remove(&seq);
+        } else if !self.progress.discarded.contains(&seq) {
+            self.progress.discarded.push(seq);
+        }
     }
 
     fn too_large(

@@ -17,6 +17,11 @@ pub struct DeliveryProgress {
     pub counts: DeliveryCounts,
     /// A replay that is under way.
     pub replay: Option<Replay>,
+    /// Quarantined records that are to be sent once more.
+    pub retries: Vec<RecordSeq>,
+    /// Records that were thrown away from the quarantine before their position was done: they are
+    /// left out until it is.
+    pub discarded: Vec<RecordSeq>,
 }
 
 /// How positions came to be done. Each lies in exactly one of the five that [`Self::total`] adds.
