@@ -123,7 +123,7 @@ impl Drop for ControlServer {
 
 fn router(reader: Reader) -> Router {
     Router::new()
-        .route("/", get(show_page))
+        .merge(page::routes())
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(show_metrics))
@@ -140,13 +140,6 @@ async fn picture(reader: &Reader) -> Result<Status, Response> {
         Ok(Ok(status)) => Ok(status),
         Ok(Err(_)) => Err(busy("stopping".to_owned())),
         Err(_) => Err(busy(format!("no picture within {PICTURE_TIMEOUT:?}"))),
-    }
-}
-
-async fn show_page(State(reader): State<Reader>) -> Response {
-    match picture(&reader).await {
-        Ok(status) => (page::headers(), page::render(&status)).into_response(),
-        Err(response) => response,
     }
 }
 
@@ -360,7 +353,8 @@ mod tests {
             "/api/v1/status",
             &["application/json", "\"box_id\":\"front-desk\""],
         );
-        check("/", &["text/html", "front-desk", "no &lt;such&gt; table"]);
+        check("/", &["text/html", "script-src 'self'", "<main"]);
+        check("/page/views/overview.js", &["text/javascript", "nosniff"]);
     }
 
     #[test]

@@ -1,137 +1,218 @@
-//! The page at `/`: what `status` shows, rendered here, without a script. Every text from outside
-//! (an error of Thrio's, a queue's name) is escaped.
+//! The page: a frame and its modules, embedded as they are written. What it shows it asks of the
+//! JSON API; nothing of the box is rendered here, so there is nothing to escape and nothing secret.
+//!
+//! The browser keeps the files and asks each time whether they changed (`ETag`): an upgrade is
+//! seen at once, and a reload costs a handful of 304.
 
-use std::fmt::Write;
+use std::sync::LazyLock;
 
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 
-use super::status::{DestinationStatus, FeedStatus, Problem, Status};
-use crate::domain::timestamp::WallTime;
+/// One embedded file.
+struct Asset {
+    /// Below `/page/`.
+    path: &'static str,
+    text: &'static str,
+}
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#1c2430}\
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3em .8em .3em 0;border-bottom:1px solid #d8dee6;vertical-align:top}\
-.error{color:#a4161a}.warning{color:#8a5a00}.ok{color:#1b6b3a}small{color:#5a6675}";
+macro_rules! assets {
+    ($($path:literal),+ $(,)?) => {
+        [$(Asset { path: $path, text: include_str!(concat!("page/", $path)) }),+]
+    };
+}
 
-/// The page's headers: HTML that may load and run nothing.
-pub(super) fn headers() -> [(HeaderName, HeaderValue); 4] {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+static ASSETS: &[Asset] = &assets![
+    "index.html",
+    "style.css",
+    "icon.svg",
+    "app.js",
+    "api.js",
+    "dom.js",
+    "format.js",
+    "judgement.js",
+    "live.js",
+    "parts.js",
+    "views/overview.js",
+];
+
+/// The page may load and run its own files only, may talk to its own box only, and may not be
+/// framed. Nothing inline runs.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+/// One tag for all: the files change together, with the program.
+static TAG: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let mut sum = crc32fast::Hasher::new();
+    for asset in ASSETS {
+        sum.update(asset.path.as_bytes());
+        sum.update(asset.text.as_bytes());
+    }
+    let tag = format!("\"{:08x}\"", sum.finalize());
+    HeaderValue::try_from(tag).expect("hexadecimal digits are a header's value")
+});
+
+/// Serves `/` and `/page/...`, whatever the state of the rest.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route(
+            "/",
+            get(|headers: HeaderMap| async move { serve("index.html", &headers) }),
+        )
+        .route("/page/{*path}", get(show))
+}
+
+async fn show(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    serve(&path, &headers)
+}
+
+fn serve(path: &str, request: &HeaderMap) -> Response {
+    let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
+        return (StatusCode::NOT_FOUND, "the page has no such file\n").into_response();
+    };
+    let headers = headers(path);
+    if request.get(IF_NONE_MATCH) == Some(&*TAG) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, asset.text).into_response()
+}
+
+fn headers(path: &str) -> [(HeaderName, HeaderValue); 6] {
+    let fixed = HeaderValue::from_static;
     [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        ),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(policy),
-        ),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::REFRESH, HeaderValue::from_static("15")),
+        (CONTENT_TYPE, fixed(content_type(path))),
+        (CONTENT_SECURITY_POLICY, fixed(POLICY)),
+        (CACHE_CONTROL, fixed("no-cache")),
+        (ETAG, TAG.clone()),
+        (REFERRER_POLICY, fixed("no-referrer")),
+        (X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
     ]
 }
 
-/// The page.
-pub(super) fn render(status: &Status) -> String {
-    let mut page = String::new();
-    let written = write_page(&mut page, status);
-    written.expect("writing to a string cannot fail");
-    page
-}
-
-fn write_page(page: &mut String, status: &Status) -> std::fmt::Result {
-    let box_id = escape(&status.box_id);
-    let (class, ready) = if status.ready {
-        ("ok", "ready")
-    } else {
-        ("error", "not ready")
-    };
-    write!(
-        page,
-        "<!doctype html><html lang=en><meta charset=utf-8><title>thrio-edge {box_id}</title>\
-         <style>{STYLE}</style><h1>{box_id} <small class={class}>{ready}</small></h1>\
-         <p>thrio-edge {} since {}; {} records journaled, seen at {}</p>",
-        escape(&status.version),
-        status.started_at,
-        status.store.last_seq,
-        status.at,
-    )?;
-    write_problems(page, &status.problems)?;
-    page.push_str("<h2>Feeds</h2><table><tr><th>feed<th>phase<th>last success<th>behind<th>rows<th>last error");
-    for feed in &status.feeds {
-        write_feed(page, feed)?;
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "text/html; charset=utf-8",
     }
-    page.push_str("</table><h2>Destinations</h2><table><tr><th>destination<th>phase<th>backlog<th>oldest unsent<th>acknowledged<th>quarantined<th>last error");
-    for destination in &status.destinations {
-        write_destination(page, destination)?;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of it, uncompressed: what a browser on the other end of a slow tunnel has to fetch.
+    const BYTES_MAX: usize = 150 * 1024;
+
+    fn text(path: &str) -> &'static str {
+        let asset = ASSETS.iter().find(|asset| asset.path == path);
+        asset.unwrap_or_else(|| panic!("no {path}")).text
     }
-    page.push_str("</table></html>\n");
-    Ok(())
-}
 
-fn write_problems(page: &mut String, problems: &[Problem]) -> std::fmt::Result {
-    page.push_str("<h2>Problems</h2>");
-    if problems.is_empty() {
-        page.push_str("<p class=ok>None.</p>");
-        return Ok(());
+    fn fetch(path: &str, known: Option<&HeaderValue>) -> Response {
+        let mut request = HeaderMap::new();
+        if let Some(tag) = known {
+            request.insert(IF_NONE_MATCH, tag.clone());
+        }
+        serve(path, &request)
     }
-    page.push_str("<ul>");
-    for problem in problems {
-        write!(
-            page,
-            "<li class={}><b>{}</b>: {} <small>{}</small>",
-            problem.severity.as_str(),
-            escape(&problem.subject),
-            escape(&problem.message),
-            escape(&problem.remedy),
-        )?;
+
+    #[test]
+    fn the_page_stays_small() {
+        let bytes: usize = ASSETS.iter().map(|asset| asset.text.len()).sum();
+        assert!(bytes <= BYTES_MAX, "{bytes} bytes");
     }
-    page.push_str("</ul>");
-    Ok(())
-}
 
-fn write_feed(page: &mut String, feed: &FeedStatus) -> std::fmt::Result {
-    write!(
-        page,
-        "<tr><td>{}/{}<td>{}<td>{}<td>{} s<td>{}<td>{}",
-        escape(&feed.source),
-        escape(&feed.feed),
-        escape(&feed.phase),
-        moment(feed.last_success_at),
-        feed.lag_s,
-        feed.counts.rows_received,
-        escape(feed.last_error.as_deref().unwrap_or("")),
-    )
-}
-
-fn write_destination(page: &mut String, destination: &DestinationStatus) -> std::fmt::Result {
-    write!(
-        page,
-        "<tr><td>{} <small>{}</small><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}",
-        escape(&destination.name),
-        escape(&destination.kind),
-        escape(&destination.phase),
-        destination.backlog,
-        moment(destination.oldest_unsent_at),
-        destination.acknowledged,
-        destination.quarantined,
-        escape(destination.last_error.as_deref().unwrap_or("")),
-    )
-}
-
-fn moment(at: Option<WallTime>) -> String {
-    at.map_or_else(|| "–".to_owned(), |at| at.to_string())
-}
-
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
+    #[test]
+    fn every_file_that_is_named_is_there_and_every_file_is_named() {
+        let mut named = vec!["index.html".to_owned()];
+        for asset in ASSETS {
+            for piece in asset.text.split(['"', '\'', '`']) {
+                if let Some(path) = piece.strip_prefix("/page/") {
+                    named.push(path.replace("${name}", "overview"));
+                } else if let Some(path) = piece.strip_prefix("./").or(piece.strip_prefix("../")) {
+                    named.push(path.to_owned());
+                }
+            }
+        }
+        for name in &named {
+            text(name);
+        }
+        for asset in ASSETS {
+            let is_view = asset.path.starts_with("views/");
+            assert!(
+                is_view || named.iter().any(|name| name == asset.path),
+                "nobody names {}",
+                asset.path
+            );
         }
     }
-    safe
+
+    #[test]
+    fn nothing_inline_and_nothing_from_elsewhere() {
+        for asset in ASSETS {
+            let path = asset.path;
+            for forbidden in [
+                " style=",
+                "javascript:",
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "eval(",
+                "document.write",
+            ] {
+                assert!(!asset.text.contains(forbidden), "{path} holds {forbidden}");
+            }
+            let elsewhere = asset.text.matches("//").count();
+            let comments = asset
+                .text
+                .lines()
+                .filter(|line| line.trim_start().starts_with("//"))
+                .count();
+            let namespace = asset.text.matches("http://www.w3.org/2000/svg").count();
+            assert_eq!(
+                elsewhere,
+                comments + namespace,
+                "{path} names an address, or a comment behind code"
+            );
+        }
+        let html = text("index.html");
+        assert_eq!(
+            html.matches("<script").count(),
+            html.matches("<script type=\"module\" src=").count()
+        );
+        assert!(!html.contains("<style") && !html.contains(" onclick"));
+    }
+
+    #[test]
+    fn a_file_that_the_browser_has_is_not_sent_again() {
+        let first = fetch("index.html", None);
+        assert_eq!(first.status(), StatusCode::OK);
+        let policy = first.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"));
+        let again = fetch("app.js", Some(&first.headers()[ETAG]));
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            again.headers()[CONTENT_TYPE],
+            "text/javascript; charset=utf-8"
+        );
+        let other = HeaderValue::from_static("\"another\"");
+        assert_eq!(fetch("app.js", Some(&other)).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_is_not_found() {
+        for path in ["../page.rs", "views/", "app.js/", "%2e%2e/mod.rs"] {
+            assert_eq!(fetch(path, None).status(), StatusCode::NOT_FOUND, "{path}");
+        }
+    }
 }

@@ -1,0 +1,128 @@
+// The frame: which view is shown, the state of the box beside its name, and the chosen zone.
+
+import { draw, h } from "./dom.js";
+import { browserZone, chooseZone, chosenZone, clock } from "./format.js";
+import { judge } from "./judgement.js";
+import * as live from "./live.js";
+import { announce, mark } from "./parts.js";
+
+const VIEWS = {
+  overview: "Overview",
+};
+
+const main = document.getElementById("main");
+const nav = document.getElementById("nav");
+const menu = document.getElementById("menu");
+let shown = null;
+let turn = 0;
+
+function asked() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  return { name: path in VIEWS ? path : "overview", parameters: new URLSearchParams(query ?? "") };
+}
+
+/** The address of a view with its parameters; those without a value are left out. */
+function addressOf(name, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const query = new URLSearchParams(given).toString();
+  return `#/${name}${query ? `?${query}` : ""}`;
+}
+
+async function show() {
+  if (location.hash === "#main") {
+    main.focus();
+    return;
+  }
+  const { name, parameters } = asked();
+  if (shown?.name === name) {
+    shown.view.turn?.(parameters);
+    return;
+  }
+  const mine = ++turn;
+  const first = shown === null;
+  const module = await import(`/page/views/${name}.js`);
+  if (mine !== turn) return;
+  shown?.view.leave?.();
+  const place = h("div", { class: `view ${name}` });
+  const context = {
+    parameters,
+    place,
+    goTo: (changed) => { location.hash = addressOf(name, changed); },
+    draw: (...children) => {
+      if (mine === turn) draw(place, h("h1", {}, VIEWS[name]), ...children);
+    },
+  };
+  shown = { name, view: {} };
+  main.replaceChildren(place);
+  shown.view = module.open(context) ?? {};
+  markCurrent(name);
+  document.title = `${VIEWS[name]} · ${live.status()?.box_id ?? "thrio-edge"}`;
+  closeMenu();
+  if (!first) {
+    scrollTo(0, 0);
+    main.focus({ preventScroll: true });
+    announce(VIEWS[name]);
+  }
+}
+
+function markCurrent(name) {
+  for (const link of nav.querySelectorAll("a")) {
+    if (link.getAttribute("href") === `#/${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function closeMenu() {
+  nav.classList.remove("open");
+  menu.setAttribute("aria-expanded", "false");
+}
+
+function showHealth(status) {
+  const judged = judge(status);
+  const place = document.getElementById("health");
+  place.hidden = false;
+  place.className = `health ${judged.level}`;
+  draw(place, mark(judged.level, 18), h("span", {}, judged.title));
+  document.getElementById("box").textContent = status.box_id;
+  document.title = `${judged.level === "error" ? "⚠ " : ""}${VIEWS[shown?.name ?? "overview"]} · ${status.box_id}`;
+}
+
+function showSilence(silence) {
+  const place = document.getElementById("cut-off");
+  place.hidden = silence === null;
+  place.textContent = silence === null ? "" : `Nothing heard since ${clock(silence.since)}: ${silence.why}`;
+  document.body.classList.toggle("silent", silence !== null);
+}
+
+function offerZones() {
+  const select = document.getElementById("zone");
+  const zones = new Map([["", `Browser (${browserZone()})`], ["UTC", "UTC"]]);
+  for (const source of live.status()?.sources ?? []) {
+    if (source.time_zone && source.time_zone !== "UTC") zones.set(source.time_zone, `${source.name} (${source.time_zone})`);
+  }
+  if (chosenZone() && !zones.has(chosenZone())) zones.set(chosenZone(), chosenZone());
+  draw(select, [...zones].map(([value, words]) => h("option", { value, selected: value === chosenZone() }, words)));
+  select.onchange = () => {
+    chooseZone(select.value);
+    shown?.view.turn?.(asked().parameters);
+    shown?.view.redraw?.();
+  };
+}
+
+menu.onclick = () => {
+  const open = nav.classList.toggle("open");
+  menu.setAttribute("aria-expanded", String(open));
+};
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && nav.classList.contains("open")) {
+    closeMenu();
+    menu.focus();
+  }
+});
+addEventListener("hashchange", () => void show());
+live.listen("status", showHealth);
+live.listen("status", offerZones);
+live.listen("silence", showSilence);
+offerZones();
+live.start();
+void show();

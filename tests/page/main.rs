@@ -1,0 +1,8 @@
+//! The page in a real Chromium, on the real program with a simulated Thrio: what an operator sees,
+//! clicks and reads, at a desk and on a phone, by day and at night.
+//!
+//! Pictures of every view are left in `target/page-screenshots`: who changes the page looks at them.
+
+mod browser;
+mod demo;
+mod views;
