@@ -43,7 +43,7 @@ pub(super) fn list(reader: &Reader<'_>) {
     let root = Section::new(reader, "", Vec::new());
     own_tables(&root, &around);
     source::read(reader, &empty, Vec::new(), &files, &around);
-    destination::read(reader, &empty, Vec::new());
+    destination::read(reader, &empty, Vec::new(), &around);
 }
 
 /// Reads everything. None where something is so wrong that a part is missing.
@@ -69,7 +69,7 @@ pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -
         .collect();
     let destinations: Vec<Option<DestinationConfig>> = destination_tables
         .iter()
-        .map(|table| destination::read(reader, table, destination_defaults.clone()))
+        .map(|table| destination::read(reader, table, destination_defaults.clone(), around))
         .collect();
     destination::check_targets(reader, &destination_tables, &destinations);
     check_source_filters(reader, &source_tables, &destination_tables);

@@ -329,7 +329,7 @@ impl<'r> Section<'r> {
 }
 
 /// Keys that hold a URL, where people are used to write user names and passwords too.
-const URL_KEYS: [&str; 2] = ["base_url", "proxy"];
+const URL_KEYS: [&str; 3] = ["base_url", "proxy", "url"];
 
 /// Whether there may be credentials in the value, well-formed or not.
 fn may_hold_credentials(key: &str, value: &Value) -> bool {

@@ -24,7 +24,9 @@ mod tree;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use destination::{DestinationConfig, DestinationTarget, KINDS_KNOWN, KINDS_OF_THIS_BUILD};
+pub use destination::{
+    DestinationConfig, DestinationTarget, KINDS_KNOWN, KINDS_OF_THIS_BUILD, PostgresConfig,
+};
 pub use keys::{KeyNote, catalogue};
 pub use problem::{ConfigErrors, Problem, Severity, Snippet};
 pub use secret::SecretSource;

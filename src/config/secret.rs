@@ -145,12 +145,32 @@ pub(super) fn plain(error: &std::io::Error) -> String {
 /// The password of a section: exactly one of `password_file`, `password_credential`,
 /// `password_env`, `password`. The section's own keys win over those of its defaults as a group.
 pub(super) fn password(section: &Section<'_>, around: &Surroundings) -> Option<SecretSource> {
-    const KEYS: [&str; 4] = [
-        "password_file",
-        "password_credential",
-        "password_env",
-        "password",
-    ];
+    let password = password_if_given(section, around);
+    if !is_given(section) {
+        let message = format!("a password is missing in [{}]", section.path);
+        let hint = "set password_file (or password_credential, password_env, password)";
+        let finding = Finding::error(&section.place(), message);
+        section.add("password_file", finding.hint(hint));
+    }
+    password
+}
+
+const KEYS: [&str; 4] = [
+    "password_file",
+    "password_credential",
+    "password_env",
+    "password",
+];
+
+fn is_given(section: &Section<'_>) -> bool {
+    KEYS.iter().any(|key| section.entry(key).is_some())
+}
+
+/// The same where none is needed.
+pub(super) fn password_if_given(
+    section: &Section<'_>,
+    around: &Surroundings,
+) -> Option<SecretSource> {
     let has_own = KEYS.iter().any(|key| section.has_own(key));
     let counts = |key: &str| section.has_own(key) || !has_own;
     let source = |key: &str, from: From| SecretSource {
@@ -183,32 +203,16 @@ pub(super) fn password(section: &Section<'_>, around: &Surroundings) -> Option<S
         found.push((KEYS[3], secret.place, source(KEYS[3], from)));
     }
     found.retain(|(key, _, _)| counts(key));
-    pick(
-        section,
-        found,
-        KEYS.iter().any(|key| section.entry(key).is_some()),
-    )
+    pick(section, found)
 }
 
-fn pick(
-    section: &Section<'_>,
-    found: Vec<(&str, Place, SecretSource)>,
-    was_given: bool,
-) -> Option<SecretSource> {
+fn pick(section: &Section<'_>, found: Vec<(&str, Place, SecretSource)>) -> Option<SecretSource> {
     if let [(first, ..), (second, place, _), ..] = found.as_slice() {
         let message = format!("both `{first}` and `{second}` are set");
         let hint = "keep the one that holds the password";
         section.add(second, Finding::error(place, message).hint(hint));
     }
-    let Some((key, place, secret)) = found.into_iter().next() else {
-        if !was_given {
-            let message = format!("a password is missing in [{}]", section.path);
-            let hint = "set password_file (or password_credential, password_env, password)";
-            let finding = Finding::error(&section.place(), message);
-            section.add("password_file", finding.hint(hint));
-        }
-        return None;
-    };
+    let (key, place, secret) = found.into_iter().next()?;
     if let Err(why) = secret.read() {
         // The key is named by the problem already.
         let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);

@@ -456,7 +456,7 @@ fn connection(
 }
 
 /// A file that must be there when the program starts.
-fn readable(section: &Section<'_>, file: Placed<PathBuf>) -> Option<PathBuf> {
+pub(super) fn readable(section: &Section<'_>, file: Placed<PathBuf>) -> Option<PathBuf> {
     if let Err(error) = std::fs::File::open(&file.value) {
         let path = section.shown_path(&file.place, &file.value);
         let message = format!("{path} cannot be read: {}", secret::plain(&error));

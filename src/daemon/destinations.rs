@@ -8,8 +8,9 @@ use super::worker::{Step, WorkerThread};
 use super::{Parts, StartError};
 use crate::clock::Clock;
 use crate::config::{DestinationConfig, DestinationTarget};
-use crate::destination::Destination;
+use crate::destination::postgres::PostgresDestination;
 use crate::destination::sqlite::SqliteDestination;
+use crate::destination::{Destination, Secret};
 use crate::domain::ids::SourceName;
 use crate::forwarder::{ForwardHandle, ForwardSettings, ForwardWorker, shell};
 use crate::stop::{StopToken, Waker};
@@ -87,6 +88,12 @@ pub(crate) fn connector(target: &DestinationTarget, clock: Arc<dyn Clock>) -> Bo
     match target {
         DestinationTarget::Sqlite(options) => {
             Box::new(SqliteDestination::new(options.clone(), clock))
+        }
+        DestinationTarget::Postgres(config) => {
+            let password = config.password.as_ref();
+            let password = password.map(|secret| Secret::new(secret.provider()));
+            let options = config.options.clone();
+            Box::new(PostgresDestination::new(options, password, clock))
         }
     }
 }

@@ -3,12 +3,16 @@
 //! Nothing here retries: an error says whether trying again can help, and `domain::delivery`
 //! decides.
 
+pub mod postgres;
 pub mod rows;
 pub mod runtime;
+mod secret;
+mod sql;
 pub mod sqlite;
 pub mod tls;
 
 pub use crate::domain::delivery::SendError;
+pub use secret::{ReadSecret, Secret};
 
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;

@@ -188,7 +188,8 @@ impl<'a> Newest<'a> {
         }
     }
 
-    fn into_rows(self, rows: Rows<'a>) -> Rows<'a> {
+    fn into_rows(self, mut rows: Rows<'a>) -> Rows<'a> {
+        one_of_each_revision(&mut rows.revisions);
         let mut last_seen: Vec<_> = self.last_seen.into_iter().collect();
         last_seen.sort_unstable();
         Rows {
@@ -210,6 +211,21 @@ impl<'a> Newest<'a> {
             ..rows
         }
     }
+}
+
+/// Sorts them; of one revision that comes twice, the newest record stays.
+fn one_of_each_revision(rows: &mut Vec<Row<'_, IntervalRecord>>) {
+    fn key<'a>(row: &Row<'a, IntervalRecord>) -> (&'a SourceName, IntervalStart, &'a QueueId, u32) {
+        let record = row.record;
+        (
+            &record.source,
+            record.interval_start,
+            &record.queue,
+            record.revision,
+        )
+    }
+    rows.sort_unstable_by(|a, b| key(a).cmp(&key(b)).then(b.seq.cmp(&a.seq)));
+    rows.dedup_by(|later, kept| key(later) == key(kept));
 }
 
 fn by_key<K: Ord + Hash, V>(rows: HashMap<K, V>) -> Vec<V> {

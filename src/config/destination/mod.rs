@@ -1,11 +1,14 @@
 //! `[[destination]]`: where records go, and what all kinds share. The keys of each kind have a file
 //! of their own.
 
+mod postgres;
 mod sqlite;
 
+pub use self::postgres::PostgresConfig;
 use super::build::BATCH_BYTES;
 use super::section::{Finding, Reader, Section};
 use super::source::{allowed_name, subject};
+use super::surroundings::Surroundings;
 use super::text;
 use super::tree::{Table, Value};
 use crate::destination::sqlite::SqliteOptions;
@@ -23,7 +26,7 @@ pub const KINDS_KNOWN: [&str; 6] = [
     "file",
 ];
 /// The kinds that this build delivers to.
-pub const KINDS_OF_THIS_BUILD: [&str; 1] = ["sqlite"];
+pub const KINDS_OF_THIS_BUILD: [&str; 2] = ["sqlite", "postgres"];
 
 /// One destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub struct DestinationConfig {
 pub enum DestinationTarget {
     /// A SQLite file.
     Sqlite(SqliteOptions),
+    /// A PostgreSQL database.
+    Postgres(Box<PostgresConfig>),
 }
 
 impl DestinationTarget {
@@ -48,6 +53,15 @@ impl DestinationTarget {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(a), Self::Sqlite(b)) => a.path == b.path,
+            (Self::Postgres(a), Self::Postgres(b)) => a.options.is_same_place(&b.options),
+            _ => false,
         }
     }
 }
@@ -57,6 +71,7 @@ pub(super) fn read<'r>(
     reader: &'r Reader<'r>,
     table: &'r Table,
     defaults: Vec<&'r Table>,
+    around: &Surroundings,
 ) -> Option<DestinationConfig> {
     let section = Section::new(reader, "destination", vec![table])
         .with_defaults(defaults)
@@ -69,8 +84,13 @@ pub(super) fn read<'r>(
     let delivery = delivery(&section);
     let target = match kind.as_deref() {
         Some("sqlite") => sqlite::read(&section).map(DestinationTarget::Sqlite),
-        // Every kind is read, so that every key gets known.
-        _ if reader.is_listing => sqlite::read(&section).map(DestinationTarget::Sqlite),
+        Some("postgres") => postgres::read(&section, around)
+            .map(Box::new)
+            .map(DestinationTarget::Postgres),
+        _ if reader.is_listing => {
+            list(&section, around);
+            None
+        }
         // The keys of a kind that is not known cannot be told from mistakes.
         _ => return None,
     };
@@ -80,6 +100,12 @@ pub(super) fn read<'r>(
         delivery,
         target: target?,
     })
+}
+
+/// Every kind is read, so that every key gets known.
+fn list(section: &Section<'_>, around: &Surroundings) {
+    sqlite::read(section);
+    postgres::read(section, around);
 }
 
 fn kind(section: &Section<'_>) -> Option<String> {
@@ -189,7 +215,7 @@ fn facts_from(section: &Section<'_>) -> Option<IntervalStart> {
     aligned
 }
 
-/// Two destinations that write the same file would hold each other up for ever.
+/// Two destinations that write the same tables would take each other's receipts for their own.
 pub(super) fn check_targets(
     reader: &Reader<'_>,
     tables: &[&Table],
@@ -197,22 +223,32 @@ pub(super) fn check_targets(
 ) {
     for (at, (table, one)) in tables.iter().zip(built).enumerate() {
         let Some(one) = one else { continue };
-        let twin = built[..at].iter().flatten().find(|other| {
-            let (DestinationTarget::Sqlite(a), DestinationTarget::Sqlite(b)) =
-                (&one.target, &other.target);
-            a.path == b.path
-        });
-        let (Some(twin), Some(entry)) = (twin, table.get("path")) else {
+        let mut former = built[..at].iter().flatten();
+        let Some(twin) = former.find(|other| one.target.is_same_place(&other.target)) else {
+            continue;
+        };
+        let (key, message, hint) = match one.target {
+            DestinationTarget::Sqlite(_) => (
+                "path",
+                format!("destination \"{}\" writes this file already", twin.name),
+                "give each its own file",
+            ),
+            DestinationTarget::Postgres(_) => (
+                "url",
+                format!("destination \"{}\" writes these tables already", twin.name),
+                "give each its own schema or table_prefix",
+            ),
+        };
+        let Some(entry) = table.get(key) else {
             continue;
         };
         if let Value::String(_) = &entry.node.value {
             if !reader.document(&entry.node.place).is_well_formed() {
                 continue;
             }
-            let message = format!("destination \"{}\" writes this file already", twin.name);
             reader.add(Finding {
-                field: "destination.path".to_owned(),
-                ..Finding::error(&entry.node.place, message).hint("give each its own file")
+                field: format!("destination.{key}"),
+                ..Finding::error(&entry.node.place, message).hint(hint)
             });
         }
     }

@@ -1,30 +1,14 @@
 //! Which store writes a source: `wfm_source`, one claim at a time.
 //!
-//! A store claims by itself where nobody has, or where its own box has by a store that it
-//! replaces. A store whose claim is over never takes the source back by itself: of a cloned disk
-//! the older twin is held, instead of both taking turns.
+//! The rule is `sql::verdict`.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::super::sql::{Claim, Held, Verdict, claimed_by, vanished, verdict};
 use super::super::{SendError, Writer};
 use super::error::sql;
 use crate::domain::ids::SourceName;
 use crate::domain::timestamp::WallTime;
-
-/// A claim that is ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Claim {
-    pub(super) claim_no: i64,
-    /// The roster as the box knows it was not sent under this claim yet.
-    pub(super) roster_pending: bool,
-}
-
-struct Held {
-    claim_no: i64,
-    box_id: String,
-    store_id: String,
-    roster_pending: bool,
-}
 
 /// Our claim of the source, taken now where nothing speaks against it.
 pub(super) fn hold_or_take(
@@ -33,20 +17,14 @@ pub(super) fn hold_or_take(
     source: &SourceName,
     now: WallTime,
 ) -> Result<Claim, SendError> {
-    let Some(held) = current(txn, source).map_err(sql)? else {
-        return take(txn, writer, source, now);
-    };
-    let same_box = held.box_id == writer.box_id.as_str();
-    if same_box && held.store_id == writer.store_id.to_string() {
-        return Ok(Claim {
-            claim_no: held.claim_no,
-            roster_pending: held.roster_pending,
-        });
+    match verdict(current(txn, source).map_err(sql)?, writer) {
+        Verdict::Ours(claim) => Ok(claim),
+        Verdict::TakeIfNew(held) if had_claim(txn, writer, source).map_err(sql)? => {
+            Err(claimed_by(&held, writer, source))
+        }
+        Verdict::Take | Verdict::TakeIfNew(_) => take(txn, writer, source, now),
+        Verdict::Theirs(held) => Err(claimed_by(&held, writer, source)),
     }
-    if same_box && !had_claim(txn, writer, source).map_err(sql)? {
-        return take(txn, writer, source, now);
-    }
-    Err(claimed_by(&held, writer, source))
 }
 
 /// Takes the source over where it is not ours already: a person said so.
@@ -57,9 +35,7 @@ pub(super) fn take_over(
     now: WallTime,
 ) -> Result<(), SendError> {
     let held = current(txn, source).map_err(sql)?;
-    let ours = held.is_some_and(|held| {
-        held.box_id == writer.box_id.as_str() && held.store_id == writer.store_id.to_string()
-    });
+    let ours = held.is_some_and(|held| held.is_by(writer));
     if !ours {
         take(txn, writer, source, now)?;
     }
@@ -144,10 +120,7 @@ pub(super) fn next_applied_no(
     }
     match current(txn, source).map_err(sql)? {
         Some(held) => Err(claimed_by(&held, writer, source)),
-        None => Err(SendError::held(
-            format!("the claim of source {source} has vanished from wfm_source"),
-            "see who deletes rows there; the claim is taken anew with the next attempt",
-        )),
+        None => Err(vanished(source)),
     }
 }
 
@@ -190,26 +163,5 @@ fn had_claim(
             writer.store_id.to_string()
         ],
         |row| row.get(0),
-    )
-}
-
-fn claimed_by(other: &Held, writer: &Writer, source: &SourceName) -> SendError {
-    let who = if other.box_id == writer.box_id.as_str() {
-        format!(
-            "store {} of a box with the same id \"{}\"",
-            other.store_id, other.box_id
-        )
-    } else {
-        format!("box \"{}\"", other.box_id)
-    };
-    SendError::held(
-        format!(
-            "source {source} is claimed by {who} (claim {})",
-            other.claim_no
-        ),
-        format!(
-            "if this box shall write it, run `thrio-edge claim --source {source} \
-             --destination NAME` here, and stop the other"
-        ),
     )
 }

@@ -6,42 +6,16 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
-use super::super::rows::LastSeen;
+use super::super::sql::{Claim, SeenHours, Stamp, Stamps};
 use super::super::{SendError, Writer};
-use super::claim::{self, Claim};
+use super::claim;
 use super::error::at_path;
 use super::{SqliteOptions, schema};
-use crate::domain::ids::{AgentId, SourceName};
+use crate::domain::ids::SourceName;
 use crate::domain::timestamp::WallTime;
 
 /// Every statement of this module, with room to spare.
 const STATEMENTS: usize = 64;
-
-/// What each row of a source in one transaction carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) claim_no: i64,
-    pub(super) applied_no: i64,
-}
-
-/// The stamps of one transaction, by source.
-pub(super) type Stamps = HashMap<SourceName, Stamp>;
-
-/// The hour in which each agent was last seen, as far as this connection has written it.
-#[derive(Debug, Default)]
-pub(super) struct SeenHours(HashMap<(SourceName, AgentId), WallTime>);
-
-impl SeenHours {
-    pub(super) fn is_newer(&self, row: &LastSeen<'_>) -> bool {
-        let key = (row.source.clone(), row.agent.clone());
-        self.0.get(&key).is_none_or(|known| *known < row.hour)
-    }
-
-    pub(super) fn note(&mut self, row: &LastSeen<'_>) {
-        let key = (row.source.clone(), row.agent.clone());
-        self.0.insert(key, row.hour);
-    }
-}
 
 pub(super) struct Session {
     connection: Option<Connection>,

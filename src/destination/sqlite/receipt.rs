@@ -2,9 +2,10 @@
 
 use rusqlite::{Transaction, params};
 
+use super::super::sql::{number, seq};
 use super::super::{SendError, Writer};
 use super::error::sql;
-use crate::domain::ids::{RecordSeq, SeqRange};
+use crate::domain::ids::SeqRange;
 use crate::domain::timestamp::WallTime;
 
 /// The applied ranges of the writer's store, ascending.
@@ -53,13 +54,4 @@ pub(super) fn add(
         Ok(())
     };
     add().map_err(sql)
-}
-
-fn seq(number: i64) -> RecordSeq {
-    RecordSeq::new(number.unsigned_abs())
-}
-
-/// A seq as the databases hold it.
-pub(super) fn number(seq: RecordSeq) -> i64 {
-    i64::try_from(seq.get()).expect("a journal has fewer than 2^63 records")
 }

@@ -7,9 +7,8 @@ use rusqlite::{Transaction, params};
 
 use super::super::SendError;
 use super::super::rows::Row;
-use super::connection::{Stamp, Stamps};
+use super::super::sql::{Stamp, Stamps, number};
 use super::error::sql;
-use super::receipt::number;
 use crate::domain::ids::{RecordSeq, SourceName};
 use crate::domain::record::{AgentChange, QueueChange, RosterChange};
 use crate::domain::timestamp::WallTime;

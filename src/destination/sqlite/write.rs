@@ -5,9 +5,8 @@ use rusqlite::{Statement, Transaction, params};
 
 use super::super::SendError;
 use super::super::rows::{IntervalRow, LastSeen, Row, Rows};
-use super::connection::{SeenHours, Stamp, Stamps};
+use super::super::sql::{SeenHours, Stamp, Stamps, count, current_of, figure, number};
 use super::error::sql;
-use super::receipt::number;
 use super::roster;
 use crate::domain::batch::CurrentState;
 use crate::domain::health::{FeedHealth, Heartbeat};
@@ -42,16 +41,6 @@ pub(super) fn rows(
 
 fn ms(at: Option<WallTime>) -> Option<i64> {
     at.map(WallTime::ms)
-}
-
-/// `rows::unstorable` has let through only what fits.
-fn figure(sum: Option<u64>) -> Option<i64> {
-    sum.map(|sum| i64::try_from(sum).expect("figures past 64 bits were refused before"))
-}
-
-/// A counter of our own; past 64 bits it could as well be infinite.
-fn count(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn state_codes(
@@ -360,19 +349,6 @@ const CURRENT: &str = "INSERT INTO wfm_agent_state_current (source, agent_id, st
        claim_no = excluded.claim_no, record_seq = excluded.record_seq,
        applied_no = excluded.applied_no
      WHERE (excluded.claim_no, excluded.record_seq) > (claim_no, record_seq)";
-
-fn current_of(row: &Row<'_, StateTransaction>) -> CurrentState {
-    let record = row.record;
-    CurrentState {
-        source: record.source.clone(),
-        agent: record.agent.clone(),
-        state: record.state.clone(),
-        category: record.category,
-        since: record.started_at,
-        origin: record.origin,
-        record_seq: row.seq,
-    }
-}
 
 fn current_state(
     upsert: &mut Statement<'_>,

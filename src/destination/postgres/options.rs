@@ -1,0 +1,296 @@
+//! The settings of a PostgreSQL destination.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use url::Url;
+
+/// The port of a server that says none.
+const PORT: u16 = 5432;
+/// With it the longest name of an index stays below PostgreSQL's 63 bytes.
+const NAME_CHARS_MAX: usize = 20;
+
+/// Where and how the neutral tables are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresOptions {
+    /// Server, database and user.
+    pub server: ServerUrl,
+    /// The site's authority; the system's where none is named.
+    pub ca_file: Option<PathBuf>,
+    /// The schema of the tables; made where `manage_schema` allows it.
+    pub schema: SqlName,
+    /// What the tables' names begin with.
+    pub table_prefix: SqlName,
+    /// Tables and views are made and brought up to date; where not, a missing one holds.
+    pub manage_schema: bool,
+    /// Called in the rows' transaction.
+    pub after_apply: Option<ProcedureName>,
+    /// How long connecting may take, TLS and login included.
+    pub connect_timeout: Duration,
+    /// How long one statement may take.
+    pub statement_timeout: Duration,
+}
+
+impl PostgresOptions {
+    /// The defaults, for this server.
+    pub fn new(server: ServerUrl) -> Self {
+        Self {
+            server,
+            ca_file: None,
+            schema: SqlName("public".to_owned()),
+            table_prefix: SqlName("wfm_".to_owned()),
+            manage_schema: true,
+            after_apply: None,
+            connect_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_mins(1),
+        }
+    }
+
+    /// Whether both write the same tables, as far as their settings tell.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let server = |options: &Self| {
+            let server = &options.server;
+            (server.host.clone(), server.port, server.database.clone())
+        };
+        server(self) == server(other)
+            && self.schema == other.schema
+            && self.table_prefix == other.table_prefix
+    }
+
+    /// A statement with its `{t}` and `{p}` filled in: a table's schema and prefix, and the prefix
+    /// alone. Both are plain lower-case names.
+    pub(super) fn fill(&self, template: &str) -> String {
+        let table = format!("\"{}\".{}", self.schema, self.table_prefix);
+        template
+            .replace("{t}", &table)
+            .replace("{p}", self.table_prefix.as_str())
+    }
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerHost {
+    /// A name or address.
+    Tcp(String),
+    /// The folder of its Unix socket.
+    Unix(PathBuf),
+}
+
+/// `postgres://user@host:port/database?sslmode=require`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerUrl {
+    /// Where it listens.
+    pub host: ServerHost,
+    /// At which port.
+    pub port: u16,
+    /// Who logs in.
+    pub user: String,
+    /// Into which database.
+    pub database: String,
+    /// Verified TLS, or none.
+    pub tls: bool,
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { port, database, .. } = self;
+        match &self.host {
+            ServerHost::Tcp(host) => write!(f, "{host}:{port}/{database}"),
+            ServerHost::Unix(folder) => write!(f, "{}:{port}/{database}", folder.display()),
+        }
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = String;
+
+    /// Reads a URL. The error follows "the URL …" and never holds what could be a password.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err("does not begin with postgres://".to_owned());
+        }
+        if url.password().is_some() {
+            return Err(
+                "holds a password: write it into a file and name that in password_file".to_owned(),
+            );
+        }
+        let mut host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .map(|host| ServerHost::Tcp(host.trim_matches(['[', ']']).to_owned()));
+        let mut tls = None;
+        for (key, value) in url.query_pairs() {
+            match key.as_ref() {
+                "sslmode" => tls = Some(ssl_mode(&value)?),
+                "host" if host.is_none() && value.starts_with('/') => {
+                    host = Some(ServerHost::Unix(PathBuf::from(value.as_ref())));
+                }
+                "host" => return Err("names its host twice, or no folder as `host`".to_owned()),
+                _ => return Err("has a parameter other than `sslmode` and `host`".to_owned()),
+            }
+        }
+        let host = host.ok_or("names no host")?;
+        let is_local = matches!(host, ServerHost::Unix(_));
+        Ok(Self {
+            host,
+            port: url.port().unwrap_or(PORT),
+            user: part(url.username(), "user (postgres://user@host/database)")?,
+            database: part(url.path().trim_start_matches('/'), "database")?,
+            tls: tls.unwrap_or(true) && !is_local,
+        })
+    }
+}
+
+/// Every mode that encrypts also verifies the certificate and its host name.
+fn ssl_mode(mode: &str) -> Result<bool, String> {
+    match mode {
+        "require" | "verify-ca" | "verify-full" => Ok(true),
+        "disable" => Ok(false),
+        "allow" | "prefer" => Err(format!(
+            "has sslmode={mode}, which falls back to plain text: say `require` (which verifies \
+             the certificate too) or `disable`"
+        )),
+        _ => Err("has an unknown sslmode: say `require` or `disable`".to_owned()),
+    }
+}
+
+fn part(text: &str, what: &str) -> Result<String, String> {
+    let decoded = percent_decoded(text).ok_or_else(|| format!("has an unreadable {what}"))?;
+    if decoded.is_empty() || decoded.contains(['/', '\0']) {
+        return Err(format!("names no {what}"));
+    }
+    Ok(decoded)
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    // Form decoding would read `+` as a blank; there is none in a URL's own text.
+    let escaped = text.replace('+', "%2B");
+    let query = format!("x={escaped}");
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let (_, value) = pairs.next()?;
+    (!value.contains('\u{fffd}')).then(|| value.into_owned())
+}
+
+/// A name that needs no quoting and no escaping: lower-case letters, digits, `_`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlName(String);
+
+impl SqlName {
+    /// Takes a name, or says why not.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let begins = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if begins && text.len() <= NAME_CHARS_MAX && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "is no name of 1 to {NAME_CHARS_MAX} of a-z, 0-9 and '_', a digit not first"
+            ))
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SqlName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `schema.procedure`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcedureName {
+    schema: String,
+    name: String,
+}
+
+impl ProcedureName {
+    /// Takes `schema.procedure`, or says why not. Names are taken as they are written, so that
+    /// upper-case ones work too.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let plain = |part: &str| {
+            !part.is_empty()
+                && part.len() <= 63
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        match text.split_once('.') {
+            Some((schema, name)) if plain(schema) && plain(name) => Ok(Self {
+                schema: schema.to_owned(),
+                name: name.to_owned(),
+            }),
+            _ => Err("is not \"schema.procedure\"".to_owned()),
+        }
+    }
+
+    pub(super) fn call(&self) -> String {
+        format!(
+            "CALL \"{}\".\"{}\"($1::text, $2::bigint, $3::bigint)",
+            self.schema, self.name
+        )
+    }
+}
+
+impl fmt::Display for ProcedureName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_server_user_and_database_and_means_verified_tls() {
+        let url: ServerUrl = "postgres://wfm@db.example.com/wfm".parse().expect("right");
+        assert_eq!(url.to_string(), "db.example.com:5432/wfm");
+        assert_eq!(url.user, "wfm");
+        assert!(url.tls);
+        let url: ServerUrl = "postgresql://a%40b@[::1]:6000/d%20b?sslmode=disable"
+            .parse()
+            .expect("right");
+        assert_eq!(url.host, ServerHost::Tcp("::1".to_owned()));
+        assert_eq!((url.user.as_str(), url.database.as_str()), ("a@b", "d b"));
+        assert!(!url.tls);
+        let url: ServerUrl = "postgres://wfm@/wfm?host=/run/postgresql"
+            .parse()
+            .expect("right");
+        assert_eq!(url.host, ServerHost::Unix("/run/postgresql".into()));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_without_its_password() {
+        let check = |text: &str, expected: &str| {
+            let error = text.parse::<ServerUrl>().expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        };
+        check("postgres://wfm:hunter2@db/wfm", "password_file");
+        check("mysql://wfm@db/wfm", "postgres://");
+        check("postgres://db/wfm", "user");
+        check("postgres://wfm@db", "database");
+        check("postgres://wfm@db/wfm?sslmode=prefer", "plain text");
+        check("postgres://wfm@db/wfm?sslmode=off", "unknown sslmode");
+        check("postgres://wfm@db/wfm?password=hunter2", "parameter");
+        check("postgres://wfm@/wfm", "host");
+    }
+
+    #[test]
+    fn names_need_no_quoting() {
+        assert!(SqlName::new("wfm_2").is_ok());
+        for wrong in ["", "2x", "Wfm", "a-b", "a\"b", "a_very_long_name_of_21"] {
+            assert!(SqlName::new(wrong).is_err(), "{wrong}");
+        }
+        assert!(ProcedureName::new("Site.Fill").is_ok());
+        for wrong in ["fill", "a.b.c", "a.", "a.b;drop"] {
+            assert!(ProcedureName::new(wrong).is_err(), "{wrong}");
+        }
+    }
+}

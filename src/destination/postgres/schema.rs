@@ -1,0 +1,210 @@
+//! Making the tables, and bringing older ones up to date. A migration only ever adds, so that a
+//! box of the version before writes on; each says from which version on a program may.
+
+use std::fmt::Write as _;
+
+use tokio_postgres::Client;
+
+use super::super::SendError;
+use super::pipeline::at;
+use super::{PostgresOptions, claim, error};
+use crate::domain::timestamp::WallTime;
+
+/// What brings the tables from one version to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migration {
+    /// Its statements, with `{t}` before a table's name and `{p}` before an index's.
+    pub sql: &'static str,
+    /// The oldest program (by the version of its tables) that may write them afterwards.
+    pub writable_from: i32,
+}
+
+/// Number n makes version n + 1.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    sql: include_str!("schema_1.sql"),
+    writable_from: 1,
+}];
+
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS {t}schema (
+  version integer NOT NULL,
+  applied_at timestamptz NOT NULL,
+  writable_from integer NOT NULL,
+  PRIMARY KEY (version)
+);
+";
+
+/// The tables as they were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Found {
+    version: i32,
+    writable_from: i32,
+}
+
+/// Checks the version, and makes what is missing.
+pub(super) async fn prepare(
+    client: &Client,
+    options: &PostgresOptions,
+    migrations: &[Migration],
+    now: WallTime,
+) -> Result<(), SendError> {
+    let found = find(client, options).await?;
+    if is_current(found, options, migrations)? {
+        return Ok(());
+    }
+    if !options.manage_schema {
+        return Err(missing(found, options, migrations));
+    }
+    let made = migrate(client, options, migrations, now).await;
+    if made.is_err() {
+        // The error that matters is the first one.
+        let _ = client.batch_execute("ROLLBACK").await;
+    }
+    made
+}
+
+/// Whether the tables can be written as they are; writes nothing.
+pub(super) async fn check(
+    client: &Client,
+    options: &PostgresOptions,
+    migrations: &[Migration],
+) -> Result<(), SendError> {
+    let found = find(client, options).await?;
+    if is_current(found, options, migrations)? || options.manage_schema {
+        return Ok(());
+    }
+    Err(missing(found, options, migrations))
+}
+
+fn is_current(
+    found: Found,
+    options: &PostgresOptions,
+    migrations: &[Migration],
+) -> Result<bool, SendError> {
+    let ours = version_of(migrations);
+    if found.version > ours && found.writable_from > ours {
+        return Err(SendError::held(
+            format!(
+                "{} has tables of version {}, which programs from {} on may write; this one \
+                 knows version {ours}",
+                options.server, found.version, found.writable_from
+            ),
+            "install the newer program; nothing was touched",
+        ));
+    }
+    Ok(found.version >= ours)
+}
+
+fn version_of(migrations: &[Migration]) -> i32 {
+    i32::try_from(migrations.len()).expect("few")
+}
+
+fn missing(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> SendError {
+    let ours = version_of(migrations);
+    SendError::held(
+        format!(
+            "{} has tables of version {} in schema {}, {ours} is needed, and manage_schema is off",
+            options.server, found.version, options.schema
+        ),
+        format!(
+            "set manage_schema = true, or let the database's owner run this:\n{}",
+            ddl(found, options, migrations)
+        ),
+    )
+}
+
+/// What a person runs where the program may not.
+fn ddl(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> String {
+    let mut text = String::from("BEGIN;\n");
+    let _ = writeln!(text, "CREATE SCHEMA IF NOT EXISTS \"{}\";", options.schema);
+    text.push_str(&options.fill(VERSIONS));
+    for (version, migration) in pending(found, migrations) {
+        text.push_str(&options.fill(migration.sql));
+        let _ = writeln!(
+            text,
+            "INSERT INTO {} (version, applied_at, writable_from) VALUES ({version}, now(), {});",
+            options.fill("{t}schema"),
+            migration.writable_from
+        );
+    }
+    let (schema, user) = (&options.schema, options.server.user.replace('"', "\"\""));
+    let _ = writeln!(
+        text,
+        "GRANT USAGE ON SCHEMA \"{schema}\" TO \"{user}\";\n\
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"{schema}\" TO \"{user}\";\n\
+         COMMIT;"
+    );
+    text
+}
+
+fn pending(found: Found, migrations: &[Migration]) -> impl Iterator<Item = (i32, &Migration)> {
+    let numbered = (1_i32..).zip(migrations);
+    numbered.filter(move |(version, _)| *version > found.version)
+}
+
+async fn find(client: &Client, options: &PostgresOptions) -> Result<Found, SendError> {
+    let place = options.server.to_string();
+    let finding = async {
+        let table = options.fill("{t}schema");
+        let there = client
+            .query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&table])
+            .await?;
+        if !there.get::<_, bool>(0) {
+            return Ok(None);
+        }
+        let newest =
+            format!("SELECT version, writable_from FROM {table} ORDER BY version DESC LIMIT 1");
+        client.query_opt(&newest, &[]).await
+    };
+    let row = finding.await.map_err(error::sql(&place))?;
+    Ok(row.map_or(
+        Found {
+            version: 0,
+            writable_from: 0,
+        },
+        |row| Found {
+            version: row.get(0),
+            writable_from: row.get(1),
+        },
+    ))
+}
+
+async fn migrate(
+    client: &Client,
+    options: &PostgresOptions,
+    migrations: &[Migration],
+    now: WallTime,
+) -> Result<(), SendError> {
+    let place = options.server.to_string();
+    let run = |text: String| async move {
+        let place = options.server.to_string();
+        client
+            .batch_execute(&text)
+            .await
+            .map_err(error::sql(&place))
+    };
+    run(format!("BEGIN; {}", options.fill(claim::LOCK))).await?;
+    let schema = client
+        .query_one(
+            "SELECT to_regnamespace(quote_ident($1::text)) IS NOT NULL",
+            &[&options.schema.as_str()],
+        )
+        .await
+        .map_err(error::sql(&place))?;
+    if !schema.get::<_, bool>(0) {
+        run(format!("CREATE SCHEMA \"{}\"", options.schema)).await?;
+    }
+    // Another box may have done it while this one waited.
+    let found = find(client, options).await?;
+    if !is_current(found, options, migrations)? {
+        run(options.fill(VERSIONS)).await?;
+        for (version, migration) in pending(found, migrations) {
+            run(options.fill(migration.sql)).await?;
+            let insert = options.fill("INSERT INTO {t}schema VALUES ($1, $2, $3)");
+            client
+                .execute(&insert, &[&version, &at(now), &migration.writable_from])
+                .await
+                .map_err(error::sql(&place))?;
+        }
+    }
+    run("COMMIT".to_owned()).await
+}

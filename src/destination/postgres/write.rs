@@ -1,0 +1,525 @@
+//! The rows of one batch, table by table, each table in one statement per source. Each write is
+//! keyed, and guarded by (`claim_no`, `record_seq`), so that a row never goes back to an older
+//! record.
+//!
+//! What only matters where records come out of order (an older revision after a newer one) is
+//! looked for only where the guard has let a row of the batch down.
+
+use super::super::SendError;
+use super::super::rows::{IntervalRow, LastSeen, Row, Rows};
+use super::super::sql::{Stamp, Stamps, current_of, figure, number};
+use super::connection::Session;
+use super::pipeline::{OwnedParams, Pipeline, at, column, maybe_text, text};
+use super::{receipt, roster};
+use crate::domain::batch::CurrentState;
+use crate::domain::ids::{Feed, SeqRange, SourceName, StateText};
+use crate::domain::interval::INTERVAL_S;
+use crate::domain::record::{CoverageEntry, IntervalRecord, StateCode, StateTransaction, Suspect};
+use crate::domain::timestamp::WallTime;
+
+// In every statement: $1 the source, $2 the claim, $3 the applied number, then the columns.
+
+pub(super) const STATE_CODES: &str = "INSERT INTO {t}state_code AS t
+    (source, state, category, first_seen, mapped, claim_no, record_seq, applied_no)
+  SELECT $1::text, u.state, u.category, u.first_seen, u.mapped, $2::bigint, u.seq, $3::bigint
+  FROM unnest($4::bigint[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[])
+    AS u(seq, state, category, first_seen, mapped)
+  ON CONFLICT (source, state) DO UPDATE SET category = excluded.category,
+    first_seen = excluded.first_seen, mapped = excluded.mapped, claim_no = excluded.claim_no,
+    record_seq = excluded.record_seq, applied_no = excluded.applied_no
+  WHERE (excluded.claim_no, excluded.record_seq) > (t.claim_no, t.record_seq)";
+
+pub(super) const COVERAGE: &str = "INSERT INTO {t}interval_coverage AS t
+    (source, feed, interval_start, status, attempts, last_error, rows, fetched_at, final_at,
+     polls_expected, polls_made, unknown_s, claim_no, record_seq, applied_no)
+  SELECT $1::text, u.feed, u.interval_start, u.status, u.attempts, u.last_error, u.rows,
+    u.fetched_at, u.final_at, u.polls_expected, u.polls_made, u.unknown_s, $2::bigint, u.seq,
+    $3::bigint
+  FROM unnest($4::bigint[], $5::text[], $6::timestamptz[], $7::text[], $8::bigint[], $9::text[],
+      $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::bigint[], $14::bigint[],
+      $15::bigint[])
+    AS u(seq, feed, interval_start, status, attempts, last_error, rows, fetched_at, final_at,
+      polls_expected, polls_made, unknown_s)
+  ON CONFLICT (source, feed, interval_start) DO UPDATE SET status = excluded.status,
+    attempts = excluded.attempts, last_error = excluded.last_error, rows = excluded.rows,
+    fetched_at = excluded.fetched_at, final_at = excluded.final_at,
+    polls_expected = excluded.polls_expected, polls_made = excluded.polls_made,
+    unknown_s = excluded.unknown_s, claim_no = excluded.claim_no,
+    record_seq = excluded.record_seq, applied_no = excluded.applied_no
+  WHERE (excluded.claim_no, excluded.record_seq) > (t.claim_no, t.record_seq)";
+
+/// Domain rule 3: the status of figures follows from the coverage that is stored now. Here and
+/// where no claim is asked for, $2 is the applied number.
+pub(super) const RESTATE: &str = "UPDATE {t}queue_interval AS t
+  SET status = s.status, applied_no = $2::bigint
+  FROM (SELECT q.queue_id, q.interval_start, CASE
+      WHEN c.final_at IS NULL THEN 'provisional'
+      WHEN q.last_changed_at > c.final_at AND q.revision > 1 THEN 'restated'
+      ELSE 'final' END AS status
+    FROM unnest($3::timestamptz[]) AS u(interval_start)
+    JOIN {t}interval_coverage AS c ON c.source = $1::text AND c.feed = 'historical'
+      AND c.interval_start = u.interval_start
+    JOIN {t}queue_interval AS q ON q.source = $1 AND q.interval_start = u.interval_start) AS s
+  WHERE t.source = $1 AND t.interval_start = s.interval_start AND t.queue_id = s.queue_id
+    AND t.status <> s.status";
+
+pub(super) const INTERVALS: &str = "INSERT INTO {t}queue_interval AS t
+    (source, queue_id, interval_start, interval_s, entered, abandoned, handle_time_s, status,
+     suspect, revision, first_stored_at, last_changed_at, claim_no, record_seq, applied_no)
+  SELECT $1::text, u.queue_id, u.interval_start, $4::bigint, u.entered, u.abandoned,
+    u.handle_time_s, CASE
+      WHEN c.final_at IS NULL THEN 'provisional'
+      WHEN u.last_changed_at > c.final_at AND u.revision > 1 THEN 'restated'
+      ELSE 'final' END,
+    u.suspect, u.revision, u.first_stored_at, u.last_changed_at, $2::bigint, u.seq, $3::bigint
+  FROM unnest($5::bigint[], $6::text[], $7::timestamptz[], $8::bigint[], $9::bigint[],
+      $10::bigint[], $11::text[], $12::bigint[], $13::timestamptz[], $14::timestamptz[])
+    AS u(seq, queue_id, interval_start, entered, abandoned, handle_time_s, suspect, revision,
+      first_stored_at, last_changed_at)
+  LEFT JOIN {t}interval_coverage AS c ON c.source = $1 AND c.feed = 'historical'
+    AND c.interval_start = u.interval_start
+  ON CONFLICT (source, interval_start, queue_id) DO UPDATE SET entered = excluded.entered,
+    abandoned = excluded.abandoned, handle_time_s = excluded.handle_time_s,
+    status = excluded.status, suspect = excluded.suspect, revision = excluded.revision,
+    first_stored_at = LEAST(t.first_stored_at, excluded.first_stored_at),
+    last_changed_at = excluded.last_changed_at, claim_no = excluded.claim_no,
+    record_seq = excluded.record_seq, applied_no = excluded.applied_no
+  WHERE (excluded.claim_no, excluded.record_seq) > (t.claim_no, t.record_seq)";
+
+/// An older revision that comes late changes nothing but this.
+pub(super) const STORED_BEFORE: &str = "UPDATE {t}queue_interval AS t
+  SET first_stored_at = u.first_stored_at, applied_no = $2::bigint
+  FROM unnest($3::text[], $4::timestamptz[], $5::timestamptz[])
+    AS u(queue_id, interval_start, first_stored_at)
+  WHERE t.source = $1::text AND t.interval_start = u.interval_start AND t.queue_id = u.queue_id
+    AND t.first_stored_at > u.first_stored_at";
+
+pub(super) const REVISIONS: &str = "INSERT INTO {t}queue_interval_revision AS t
+    (source, queue_id, interval_start, claim_no, revision, entered, abandoned, handle_time_s,
+     suspect, stored_at, replaced_at, reason, run, record_seq, applied_no)
+  SELECT $1::text, u.queue_id, u.interval_start, $2::bigint, u.revision, u.entered, u.abandoned,
+    u.handle_time_s, u.suspect, u.stored_at, u.replaced_at, u.reason, u.run, u.seq, $3::bigint
+  FROM unnest($4::bigint[], $5::text[], $6::timestamptz[], $7::bigint[], $8::bigint[],
+      $9::bigint[], $10::bigint[], $11::text[], $12::timestamptz[], $13::timestamptz[],
+      $14::text[], $15::text[])
+    AS u(seq, queue_id, interval_start, revision, entered, abandoned, handle_time_s, suspect,
+      stored_at, replaced_at, reason, run)
+  ON CONFLICT (source, interval_start, queue_id, claim_no, revision) DO UPDATE SET
+    entered = excluded.entered, abandoned = excluded.abandoned,
+    handle_time_s = excluded.handle_time_s, suspect = excluded.suspect,
+    stored_at = excluded.stored_at, reason = excluded.reason, run = excluded.run,
+    record_seq = excluded.record_seq, applied_no = excluded.applied_no
+  WHERE excluded.record_seq > t.record_seq";
+
+/// Ends the stored revisions that those of the batch replace.
+pub(super) const REPLACED: &str = "UPDATE {t}queue_interval_revision AS t
+  SET replaced_at = u.stored_at, applied_no = $3::bigint
+  FROM unnest($4::text[], $5::timestamptz[], $6::bigint[], $7::timestamptz[])
+    AS u(queue_id, interval_start, revision, stored_at)
+  WHERE t.source = $1::text AND t.claim_no = $2::bigint AND t.queue_id = u.queue_id
+    AND t.interval_start = u.interval_start AND t.revision = u.revision - 1
+    AND t.replaced_at IS DISTINCT FROM u.stored_at";
+
+/// Ends the revisions of the batch whose next one is stored already.
+pub(super) const REPLACED_BY: &str = "UPDATE {t}queue_interval_revision AS t
+  SET replaced_at = n.stored_at, applied_no = $3::bigint
+  FROM unnest($4::text[], $5::timestamptz[], $6::bigint[])
+    AS u(queue_id, interval_start, revision)
+  JOIN {t}queue_interval_revision AS n ON n.source = $1::text AND n.claim_no = $2::bigint
+    AND n.queue_id = u.queue_id AND n.interval_start = u.interval_start
+    AND n.revision = u.revision + 1
+  WHERE t.source = $1 AND t.claim_no = $2 AND t.queue_id = u.queue_id
+    AND t.interval_start = u.interval_start AND t.revision = u.revision
+    AND t.replaced_at IS DISTINCT FROM n.stored_at";
+
+pub(super) const TRANSACTIONS: &str = "INSERT INTO {t}agent_state_transaction AS t
+    (source, agent_id, started_at, state, category, previous_state, earliest_at, observed_at,
+     origin, is_clamped, is_tied, claim_no, record_seq, applied_no)
+  SELECT $1::text, u.agent_id, u.started_at, u.state, u.category, u.previous_state,
+    u.earliest_at, u.observed_at, u.origin, u.is_clamped, u.is_tied, $2::bigint, u.seq, $3::bigint
+  FROM unnest($4::bigint[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::text[],
+      $10::timestamptz[], $11::timestamptz[], $12::text[], $13::boolean[], $14::boolean[])
+    AS u(seq, agent_id, started_at, state, category, previous_state, earliest_at, observed_at,
+      origin, is_clamped, is_tied)
+  ON CONFLICT (source, agent_id, started_at) DO UPDATE SET state = excluded.state,
+    category = excluded.category, previous_state = excluded.previous_state,
+    earliest_at = excluded.earliest_at, observed_at = excluded.observed_at,
+    origin = excluded.origin, is_clamped = excluded.is_clamped, is_tied = excluded.is_tied,
+    claim_no = excluded.claim_no, record_seq = excluded.record_seq,
+    applied_no = excluded.applied_no
+  WHERE (excluded.claim_no, excluded.record_seq) > (t.claim_no, t.record_seq)";
+
+pub(super) const CURRENT: &str = "INSERT INTO {t}agent_state_current AS t
+    (source, agent_id, state, category, since, origin, claim_no, record_seq, applied_no)
+  SELECT $1::text, u.agent_id, u.state, u.category, u.since, u.origin, $2::bigint, u.seq,
+    $3::bigint
+  FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[])
+    AS u(seq, agent_id, state, category, since, origin)
+  ON CONFLICT (source, agent_id) DO UPDATE SET state = excluded.state,
+    category = excluded.category, since = excluded.since, origin = excluded.origin,
+    claim_no = excluded.claim_no, record_seq = excluded.record_seq,
+    applied_no = excluded.applied_no
+  WHERE (excluded.claim_no, excluded.record_seq) > (t.claim_no, t.record_seq)";
+
+pub(super) const LAST_SEEN: &str = "WITH moved AS (
+    UPDATE {t}agent_state_current AS t SET last_observed_hour = u.hour
+    FROM unnest($3::text[], $4::timestamptz[]) AS u(agent_id, hour)
+    WHERE t.source = $1::text AND t.agent_id = u.agent_id
+      AND (t.last_observed_hour IS NULL OR t.last_observed_hour < u.hour)
+    RETURNING t.agent_id, u.hour)
+  UPDATE {t}agent AS a SET last_seen_in_realtime = m.hour, applied_no = $2::bigint
+  FROM moved AS m
+  WHERE a.source = $1 AND a.agent_id = m.agent_id
+    AND (a.last_seen_in_realtime IS NULL OR a.last_seen_in_realtime < m.hour)";
+
+/// Writes every table's rows, and the receipt.
+pub(super) async fn batch(
+    session: &mut Session,
+    rows: &Rows<'_>,
+    range: SeqRange,
+    stamps: &Stamps,
+    now: WallTime,
+) -> Result<(), SendError> {
+    for source in &rows.sources {
+        let key = Key {
+            source,
+            stamp: stamps[*source],
+        };
+        of_source(session, rows, key).await?;
+    }
+    for row in &rows.last_seen {
+        session.seen().note(row);
+    }
+    let mut pipeline = session.pipeline();
+    pipeline.push(receipt::ADD, receipt::added(session, range, now));
+    pipeline.run().await.map(drop)
+}
+
+/// What all rows of one statement share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key<'a> {
+    pub(super) source: &'a SourceName,
+    pub(super) stamp: Stamp,
+}
+
+impl<'a> Key<'a> {
+    /// Source, claim and applied number.
+    pub(super) fn params(self) -> OwnedParams<'a> {
+        vec![
+            Box::new(self.source.as_str()),
+            Box::new(self.stamp.claim_no),
+            Box::new(self.stamp.applied_no),
+        ]
+    }
+
+    /// Source and applied number.
+    pub(super) fn params_without_claim(self) -> OwnedParams<'a> {
+        vec![
+            Box::new(self.source.as_str()),
+            Box::new(self.stamp.applied_no),
+        ]
+    }
+
+    /// The rows of this source: they are sorted by it.
+    fn of<R>(self, rows: &'a [R], source: impl Fn(&R) -> &SourceName) -> &'a [R] {
+        let from = rows.partition_point(|row| source(row) < self.source);
+        let to = rows.partition_point(|row| source(row) <= self.source);
+        &rows[from..to]
+    }
+}
+
+/// Coverage goes before the intervals whose status follows from it, versions of the roster before
+/// what is seen of them.
+async fn of_source(session: &Session, rows: &Rows<'_>, key: Key<'_>) -> Result<(), SendError> {
+    let intervals = key.of(&rows.intervals, |row| &row.row.record.source);
+    let revisions = key.of(&rows.revisions, |row| &row.record.source);
+    let current = states(key.of(&rows.current, |row| &row.record.source));
+    let mut last_seen = key.of(&rows.last_seen, |row| row.source).to_vec();
+    last_seen.retain(|row| session.seen_hours().is_newer(row));
+
+    let mut pipeline = session.pipeline();
+    roster::push_queues(
+        &mut pipeline,
+        key,
+        key.of(&rows.queues, |row| &row.record.source),
+    );
+    roster::push_agents(
+        &mut pipeline,
+        key,
+        key.of(&rows.agents, |row| &row.record.source),
+    );
+    push_state_codes(
+        &mut pipeline,
+        key,
+        key.of(&rows.codes, |row| &row.record.source),
+    );
+    push_coverage(
+        &mut pipeline,
+        key,
+        key.of(&rows.coverage, |row| &row.record.source),
+    );
+    let written = push_intervals(&mut pipeline, key, intervals);
+    let has_holes = push_revisions(&mut pipeline, key, revisions);
+    push_transactions(
+        &mut pipeline,
+        key,
+        key.of(&rows.transactions, |row| &row.record.source),
+    );
+    push_current(&mut pipeline, key, &current);
+    push_last_seen(&mut pipeline, key, &last_seen);
+    let changed = pipeline.run().await?;
+
+    let is_late = written.is_some_and(|at| changed[at] < intervals.len() as u64);
+    if is_late || has_holes {
+        out_of_order(session, key, intervals, revisions).await?;
+    }
+    Ok(())
+}
+
+fn push_state_codes<'a>(pipeline: &mut Pipeline<'a>, key: Key<'a>, rows: &'a [Row<'a, StateCode>]) {
+    if rows.is_empty() {
+        return;
+    }
+    let mut params = key.params();
+    params.push(column(rows, |row| number(row.seq)));
+    params.push(column(rows, |row| text(row.record.state.as_str())));
+    params.push(column(rows, |row| row.record.category.as_str()));
+    params.push(column(rows, |row| at(row.record.first_seen)));
+    params.push(column(rows, |row| row.record.mapped));
+    pipeline.push(STATE_CODES, params);
+}
+
+fn push_coverage<'a>(
+    pipeline: &mut Pipeline<'a>,
+    key: Key<'a>,
+    rows: &'a [Row<'a, CoverageEntry>],
+) {
+    if rows.is_empty() {
+        return;
+    }
+    let maybe = |n: Option<u32>| n.map(i64::from);
+    let mut params = key.params();
+    params.push(column(rows, |row| number(row.seq)));
+    params.push(column(rows, |row| row.record.feed.as_str()));
+    params.push(column(rows, |row| at(row.record.interval_start.start())));
+    params.push(column(rows, |row| row.record.status.as_str()));
+    params.push(column(rows, |row| i64::from(row.record.attempts)));
+    params.push(column(rows, |row| {
+        maybe_text(row.record.last_error.as_deref())
+    }));
+    params.push(column(rows, |row| i64::from(row.record.rows)));
+    params.push(column(rows, |row| row.record.fetched_at.map(at)));
+    params.push(column(rows, |row| row.record.final_at.map(at)));
+    params.push(column(rows, |row| maybe(row.record.polls_expected)));
+    params.push(column(rows, |row| maybe(row.record.polls_made)));
+    params.push(column(rows, |row| maybe(row.record.unknown_s)));
+    pipeline.push(COVERAGE, params);
+
+    let historical = rows
+        .iter()
+        .filter(|row| row.record.feed == Feed::Historical);
+    let starts: Vec<_> = historical
+        .map(|row| at(row.record.interval_start.start()))
+        .collect();
+    if !starts.is_empty() {
+        let mut params = key.params_without_claim();
+        params.push(Box::new(starts));
+        pipeline.push(RESTATE, params);
+    }
+}
+
+/// Answers the place of its result.
+fn push_intervals<'a>(
+    pipeline: &mut Pipeline<'a>,
+    key: Key<'a>,
+    rows: &'a [IntervalRow<'a>],
+) -> Option<usize> {
+    if rows.is_empty() {
+        return None;
+    }
+    let mut params = key.params();
+    params.push(Box::new(INTERVAL_S));
+    params.push(column(rows, |row| number(row.row.seq)));
+    params.push(column(rows, |row| text(row.row.record.queue.as_str())));
+    params.push(column(rows, |row| {
+        at(row.row.record.interval_start.start())
+    }));
+    params.push(column(rows, |row| figure(row.row.record.figures.entered)));
+    params.push(column(rows, |row| figure(row.row.record.figures.abandoned)));
+    params.push(column(rows, |row| {
+        figure(row.row.record.figures.handle_time_s)
+    }));
+    params.push(column(rows, |row| {
+        row.row.record.suspect.map(Suspect::as_str)
+    }));
+    params.push(column(rows, |row| i64::from(row.row.record.revision)));
+    params.push(column(rows, |row| at(row.first_stored_at)));
+    params.push(column(rows, |row| at(row.row.record.answered_at)));
+    Some(pipeline.push(INTERVALS, params))
+}
+
+/// Answers whether the batch has a revision and a later one, but not all between.
+fn push_revisions<'a>(
+    pipeline: &mut Pipeline<'a>,
+    key: Key<'a>,
+    rows: &'a [Row<'a, IntervalRecord>],
+) -> bool {
+    if rows.is_empty() {
+        return false;
+    }
+    let mut has_holes = false;
+    let following = rows.iter().skip(1).map(Some).chain([None]);
+    let replaced = rows.iter().zip(following).map(|(row, next)| {
+        let next = next.filter(|next| is_same_interval(row, next))?;
+        let follows = next.record.revision == row.record.revision + 1;
+        has_holes |= !follows;
+        follows.then(|| at(next.record.answered_at))
+    });
+    let replaced: Vec<_> = replaced.collect();
+    let mut params = key.params();
+    params.push(column(rows, |row| number(row.seq)));
+    params.push(column(rows, |row| text(row.record.queue.as_str())));
+    params.push(column(rows, |row| at(row.record.interval_start.start())));
+    params.push(column(rows, |row| i64::from(row.record.revision)));
+    params.push(column(rows, |row| figure(row.record.figures.entered)));
+    params.push(column(rows, |row| figure(row.record.figures.abandoned)));
+    params.push(column(rows, |row| figure(row.record.figures.handle_time_s)));
+    params.push(column(rows, |row| row.record.suspect.map(Suspect::as_str)));
+    params.push(column(rows, |row| at(row.record.answered_at)));
+    params.push(Box::new(replaced));
+    params.push(column(rows, |row| row.record.reason.as_str()));
+    params.push(column(rows, |row| row.record.run.as_str()));
+    pipeline.push(REVISIONS, params);
+
+    let later: Vec<_> = rows.iter().filter(|row| row.record.revision > 1).collect();
+    if !later.is_empty() {
+        let mut params = key.params();
+        params.extend(revision_keys(later.iter().copied()));
+        let stored: Vec<_> = later.iter().map(|row| at(row.record.answered_at)).collect();
+        params.push(Box::new(stored));
+        pipeline.push(REPLACED, params);
+    }
+    has_holes
+}
+
+fn is_same_interval(a: &Row<'_, IntervalRecord>, b: &Row<'_, IntervalRecord>) -> bool {
+    a.record.queue == b.record.queue && a.record.interval_start == b.record.interval_start
+}
+
+fn revision_keys<'a>(rows: impl Iterator<Item = &'a Row<'a, IntervalRecord>>) -> OwnedParams<'a> {
+    let (mut queues, mut starts, mut revisions) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        queues.push(text(row.record.queue.as_str()));
+        starts.push(at(row.record.interval_start.start()));
+        revisions.push(i64::from(row.record.revision));
+    }
+    vec![Box::new(queues), Box::new(starts), Box::new(revisions)]
+}
+
+/// What an older revision tells that comes after a newer one.
+async fn out_of_order(
+    session: &Session,
+    key: Key<'_>,
+    intervals: &[IntervalRow<'_>],
+    revisions: &[Row<'_, IntervalRecord>],
+) -> Result<(), SendError> {
+    let mut pipeline = session.pipeline();
+    let mut params = key.params_without_claim();
+    params.push(column(intervals, |row| text(row.row.record.queue.as_str())));
+    params.push(column(intervals, |row| {
+        at(row.row.record.interval_start.start())
+    }));
+    params.push(column(intervals, |row| at(row.first_stored_at)));
+    pipeline.push(STORED_BEFORE, params);
+    let mut params = key.params();
+    params.extend(revision_keys(revisions.iter()));
+    pipeline.push(REPLACED_BY, params);
+    pipeline.run().await.map(drop)
+}
+
+fn push_transactions<'a>(
+    pipeline: &mut Pipeline<'a>,
+    key: Key<'a>,
+    rows: &'a [Row<'a, StateTransaction>],
+) {
+    if rows.is_empty() {
+        return;
+    }
+    let before = |row: &'a Row<'a, StateTransaction>| {
+        maybe_text(row.record.previous_state.as_ref().map(StateText::as_str))
+    };
+    let mut params = key.params();
+    params.push(column(rows, |row| number(row.seq)));
+    params.push(column(rows, |row| text(row.record.agent.as_str())));
+    params.push(column(rows, |row| at(row.record.started_at)));
+    params.push(column(rows, |row| text(row.record.state.as_str())));
+    params.push(column(rows, |row| row.record.category.as_str()));
+    params.push(column(rows, before));
+    params.push(column(rows, |row| row.record.earliest_at.map(at)));
+    params.push(column(rows, |row| at(row.record.observed_at)));
+    params.push(column(rows, |row| row.record.origin.as_str()));
+    params.push(column(rows, |row| row.record.clamped));
+    params.push(column(rows, |row| row.record.tied));
+    pipeline.push(TRANSACTIONS, params);
+}
+
+fn states(rows: &[Row<'_, StateTransaction>]) -> Vec<CurrentState> {
+    rows.iter().map(current_of).collect()
+}
+
+fn push_current<'a>(pipeline: &mut Pipeline<'a>, key: Key<'a>, rows: &'a [CurrentState]) {
+    if rows.is_empty() {
+        return;
+    }
+    let mut params = key.params();
+    params.push(column(rows, |row| number(row.record_seq)));
+    params.push(column(rows, |row| text(row.agent.as_str())));
+    params.push(column(rows, |row| text(row.state.as_str())));
+    params.push(column(rows, |row| row.category.as_str()));
+    params.push(column(rows, |row| at(row.since)));
+    params.push(column(rows, |row| row.origin.as_str()));
+    pipeline.push(CURRENT, params);
+}
+
+fn push_last_seen<'a>(pipeline: &mut Pipeline<'a>, key: Key<'a>, rows: &[LastSeen<'a>]) {
+    if rows.is_empty() {
+        return;
+    }
+    let agents: Vec<_> = rows.iter().map(|row| text(row.agent.as_str())).collect();
+    let hours: Vec<_> = rows.iter().map(|row| at(row.hour)).collect();
+    let mut params = key.params_without_claim();
+    params.push(Box::new(agents));
+    params.push(Box::new(hours));
+    pipeline.push(LAST_SEEN, params);
+}
+
+/// The fresh states after an outage.
+pub(super) async fn current_states(
+    session: &Session,
+    states: &[CurrentState],
+    stamps: &Stamps,
+) -> Result<(), SendError> {
+    for (source, stamp) in stamps {
+        let key = Key {
+            source,
+            stamp: *stamp,
+        };
+        let of_source = newest_of(states, source);
+        let mut pipeline = session.pipeline();
+        push_current(&mut pipeline, key, &of_source);
+        pipeline.run().await?;
+    }
+    Ok(())
+}
+
+/// A statement may touch a row once.
+fn newest_of(states: &[CurrentState], source: &SourceName) -> Vec<CurrentState> {
+    let mut newest: Vec<_> = states
+        .iter()
+        .filter(|state| state.source == *source)
+        .cloned()
+        .collect();
+    newest.sort_by(|a, b| (&a.agent, b.record_seq).cmp(&(&b.agent, a.record_seq)));
+    newest.dedup_by(|later, kept| later.agent == kept.agent);
+    newest
+}
