@@ -3,6 +3,7 @@
 
 mod check;
 mod damaged;
+mod kinds;
 mod mistakes;
 mod reading;
 mod secrets;

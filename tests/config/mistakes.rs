@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use thrio_edge::config::{KINDS_KNOWN, KINDS_OF_THIS_BUILD};
+
 use crate::site::{CANARY, Site, check, messages, realtime, with};
 
 #[test]
@@ -192,12 +194,18 @@ fn a_kind_of_the_design_that_this_build_lacks_is_told_from_a_mistake() {
         let main = with("", "", "").replace("kind = \"sqlite\"", &format!("kind = \"{kind}\""));
         messages(&Site::new(&main))
     };
-    assert_eq!(
-        kind("postgres"),
-        [
-            "`kind` is a kind of destination that this version does not deliver to; it delivers to \"sqlite\""
-        ]
-    );
+    for lacking in KINDS_KNOWN {
+        if KINDS_OF_THIS_BUILD.contains(&lacking) {
+            continue;
+        }
+        let built = KINDS_OF_THIS_BUILD.map(|kind| format!("\"{kind}\""));
+        let message = format!(
+            "`kind` is a kind of destination that this version does not deliver to; it delivers \
+             to {}",
+            built.join(", ")
+        );
+        assert_eq!(kind(lacking), [message]);
+    }
     assert_eq!(
         kind("sqllite"),
         ["`kind` is no kind of destination; did you mean \"sqlite\"?"]

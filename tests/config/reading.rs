@@ -79,7 +79,9 @@ fn a_configuration_becomes_the_options_of_the_components() {
         Duration::from_mins(3 * 60 + 15)
     );
     assert!(historical.options.name_queues);
-    let DestinationTarget::Sqlite(sqlite) = &config.destinations[0].target;
+    let DestinationTarget::Sqlite(sqlite) = &config.destinations[0].target else {
+        panic!("{:?}", config.destinations[0]);
+    };
     assert_eq!(sqlite.path, site.path("wfm.db"));
     let facts_from = config.destinations[0].delivery.facts_from.unwrap();
     assert_eq!(facts_from.start().to_string(), "2026-01-01T00:15:00Z");

@@ -9,7 +9,7 @@ use thrio_edge::thrio::ApiOptions;
 
 use crate::site::{Site, with};
 
-fn shipped() -> String {
+pub(crate) fn shipped() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/thrio-edge.toml");
     fs::read_to_string(path).unwrap()
 }

@@ -6,53 +6,6 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-/// The tables that hold facts and the columns of their keys, as `docs/tables.md` names them.
-const FACTS: [(&str, &[&str]); 8] = [
-    ("wfm_queue", &["source", "queue_id", "valid_from"]),
-    ("wfm_agent", &["source", "agent_id", "valid_from"]),
-    (
-        "wfm_queue_interval",
-        &["source", "queue_id", "interval_start"],
-    ),
-    (
-        "wfm_queue_interval_revision",
-        &[
-            "source",
-            "queue_id",
-            "interval_start",
-            "claim_no",
-            "revision",
-        ],
-    ),
-    (
-        "wfm_agent_state_transaction",
-        &["source", "agent_id", "started_at"],
-    ),
-    ("wfm_agent_state_current", &["source", "agent_id"]),
-    ("wfm_state_code", &["source", "state"]),
-    (
-        "wfm_interval_coverage",
-        &["source", "feed", "interval_start"],
-    ),
-];
-
-/// Every fact, without `applied_no`, which tells the order of arrival and nothing else.
-pub(crate) fn facts(path: &Path) -> Vec<String> {
-    let connection = Connection::open(path).expect("opened");
-    let mut lines = Vec::new();
-    for (table, _) in FACTS {
-        for row in read(&connection, &format!("SELECT * FROM {table}")) {
-            let columns = row.iter().filter(|(name, _)| *name != "applied_no");
-            let cells: Vec<_> = columns
-                .map(|(name, cell)| format!("{name}={cell:?}"))
-                .collect();
-            lines.push(format!("{table} {}", cells.join(" ")));
-        }
-    }
-    lines.sort();
-    lines
-}
-
 type Row = BTreeMap<String, Value>;
 
 fn read(connection: &Connection, sql: &str) -> Vec<Row> {
@@ -68,43 +21,6 @@ fn read(connection: &Connection, sql: &str) -> Vec<Row> {
         })
         .expect("queried");
     rows.map(|row| row.expect("read")).collect()
-}
-
-/// What a reader knows that only ever asks for `applied_no` past its last.
-#[derive(Default)]
-pub(crate) struct Copy {
-    seen: i64,
-    rows: BTreeMap<String, String>,
-}
-
-impl Copy {
-    /// A reader that has just come and reads everything.
-    pub(crate) fn whole(path: &Path) -> Self {
-        let mut copy = Self::default();
-        copy.catch_up(path);
-        copy
-    }
-
-    pub(crate) fn catch_up(&mut self, path: &Path) {
-        let connection = Connection::open(path).expect("opened");
-        let mut newest = self.seen;
-        for (table, key) in FACTS {
-            let sql = format!("SELECT * FROM {table} WHERE applied_no > {}", self.seen);
-            for row in read(&connection, &sql) {
-                if let Value::Integer(applied_no) = row["applied_no"] {
-                    newest = newest.max(applied_no);
-                }
-                let key: Vec<_> = key.iter().map(|name| format!("{:?}", row[*name])).collect();
-                self.rows
-                    .insert(format!("{table} {key:?}"), format!("{row:?}"));
-            }
-        }
-        self.seen = newest;
-    }
-
-    pub(crate) fn rows(&self) -> &BTreeMap<String, String> {
-        &self.rows
-    }
 }
 
 /// Every table and view with its columns, as the file has them.

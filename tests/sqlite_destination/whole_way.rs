@@ -13,7 +13,7 @@ use thrio_edge::forwarder::{ForwardHandle, ForwardSettings, ForwardWorker, shell
 use thrio_edge::stop::{StopToken, Waker};
 use thrio_edge::store::{Commit, Store, StoreOptions};
 
-use crate::records::{history, source};
+use crate::destination_suite::records::{history, source};
 use crate::{destination, query_one};
 
 /// A thread that needs longer for a few hundred records has stalled.

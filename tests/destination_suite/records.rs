@@ -48,7 +48,7 @@ pub(crate) fn transaction(agent: &str, at_ms: i64, state: &str) -> StateTransact
     }
 }
 
-fn start(n: i64) -> IntervalStart {
+pub(crate) fn start(n: i64) -> IntervalStart {
     IntervalStart::aligned_s(1_764_000_000)
         .expect("aligned")
         .plus(n)
@@ -109,7 +109,7 @@ pub(crate) fn agent(id: &str, from_ms: i64, name: &str) -> AgentChange {
     }
 }
 
-fn queue(id: &str, from_ms: i64, change: RosterChange) -> QueueChange {
+pub(crate) fn queue(id: &str, from_ms: i64, change: RosterChange) -> QueueChange {
     QueueChange {
         source: source(),
         queue: QueueId::new(id).expect("an id"),

@@ -1,0 +1,119 @@
+//! The kinds of destinations: the examples of the shipped file, and mistakes that are a kind's own.
+
+use std::collections::BTreeSet;
+
+use thrio_edge::config::{DestinationTarget, KINDS_OF_THIS_BUILD, catalogue};
+
+use crate::shipped::shipped;
+use crate::site::{CANARY, Site, messages, with};
+
+/// The commented `[[destination]]` blocks of the shipped file, comments left out, and of several
+/// ways to name a secret the first.
+fn examples() -> Vec<Vec<String>> {
+    let text = shipped();
+    let blocks = text.split("#[[destination]]\n").skip(1);
+    let lines = |block: &str| {
+        let mut secrets = 0;
+        let lines = block.lines().take_while(|line| line.starts_with('#'));
+        lines
+            .filter_map(|line| line.strip_prefix('#'))
+            .filter(|line| !line.starts_with(' '))
+            .filter(|line| {
+                let is_secret = line.starts_with("password") || line.starts_with("token");
+                secrets += usize::from(is_secret);
+                // Files that this machine does not have.
+                !line.starts_with("ca_file") && (!is_secret || secrets == 1)
+            })
+            .map(str::to_owned)
+            .collect()
+    };
+    blocks.map(lines).collect()
+}
+
+fn target(lines: &[String]) -> DestinationTarget {
+    let text = format!("\n[[destination]]\n{}\n", lines.join("\n"));
+    let site = Site::new(&with("", "", &text));
+    site.config().destinations[1].target.clone()
+}
+
+#[test]
+fn every_kind_has_an_example_in_the_shipped_file_that_can_be_used() {
+    let mut shown: BTreeSet<&str> = BTreeSet::from(["sqlite"]);
+    for lines in examples() {
+        let full = target(&lines);
+        shown.insert(full.kind());
+        let has_default = |line: &String| {
+            let key = line.split(" = ").next().expect("a key");
+            let path = format!("destination.{key}");
+            catalogue()
+                .iter()
+                .any(|note| note.path() == path && note.default.is_some())
+        };
+        let needed: Vec<String> = lines.iter().filter(|l| !has_default(l)).cloned().collect();
+        assert_eq!(
+            target(&needed),
+            full,
+            "writing the defaults out changes nothing"
+        );
+    }
+    assert_eq!(shown, BTreeSet::from(KINDS_OF_THIS_BUILD));
+}
+
+fn postgres(lines: &str) -> Vec<String> {
+    let text = format!("\n[[destination]]\nname = \"product\"\nkind = \"postgres\"\n{lines}\n");
+    messages(&Site::new(&with("", "", &text)))
+}
+
+#[test]
+fn a_database_url_says_what_it_cannot_be_and_shows_no_password() {
+    let url = |url: &str| postgres(&format!("url = \"{url}\""));
+    assert!(url("postgres://wfm@db.example.com/wfm").is_empty());
+    let found = url(&format!("postgres://wfm:{CANARY}@db.example.com/wfm"));
+    assert_eq!(
+        found,
+        ["`url` holds a password: write it into a file and name that in password_file"]
+    );
+    assert_eq!(
+        url("postgres://wfm@db.example.com/wfm?sslmode=prefer"),
+        [
+            "`url` has sslmode=prefer, which falls back to plain text: say `require` (which verifies \
+          the certificate too) or `disable`"
+        ]
+    );
+    let site = Site::new(&with(
+        "",
+        "",
+        &format!(
+            "[[destination]]\nname = \"p\"\nkind = \"postgres\"\n\
+             url = \"postgres://wfm:{CANARY}@db/wfm\""
+        ),
+    ));
+    assert!(!site.report().contains(CANARY), "{}", site.report());
+}
+
+#[test]
+fn names_that_statements_hold_are_plain() {
+    let url = "url = \"postgres://wfm@db/wfm\"\n";
+    let found = postgres(&format!("{url}schema = \"a\\\"b\"\nafter_apply = \"fill\""));
+    assert_eq!(
+        found,
+        [
+            "`schema` is no name of 1 to 20 of a-z, 0-9 and '_', a digit not first",
+            "`after_apply` is not \"schema.procedure\""
+        ]
+    );
+}
+
+#[test]
+fn two_destinations_into_the_same_tables_are_a_mistake() {
+    let one = |name: &str, more: &str| {
+        format!(
+            "[[destination]]\nname = \"{name}\"\nkind = \"postgres\"\n\
+             url = \"postgres://wfm@db/wfm\"\n{more}\n"
+        )
+    };
+    let both = |more: &str| messages(&Site::new(&with("", "", &(one("a", "") + &one("b", more)))));
+    assert_eq!(both(""), ["destination \"a\" writes these tables already"]);
+    assert!(both("schema = \"other\"").is_empty());
+    assert!(both("table_prefix = \"other_\"").is_empty());
+}
