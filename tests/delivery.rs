@@ -301,6 +301,51 @@ fn a_destination_that_holds_more_than_the_journal_gets_a_new_store_id() {
     under_test.check_balance();
 }
 
+/// The restored box collects past what the destination holds and is restarted before it reaches
+/// it: its new records must not pass for those that the destination has under the same seqs.
+#[test]
+fn a_rolled_back_store_is_noticed_although_it_was_restarted_before_the_destination_came_back() {
+    let mut under_test = Box_::new(options(), Scripted::default());
+    under_test.journal_transactions(10);
+    under_test.run_until_delivered();
+    let former = under_test.store.store_id();
+    under_test.destination.pretend_applied(former, 11, 40);
+    under_test.restart(true);
+    under_test
+        .destination
+        .down_for(under_test.elapsed() + Duration::from_mins(10));
+    under_test.run_for(Duration::from_mins(1));
+    under_test.journal_transactions(60);
+    for _ in 0..3 {
+        under_test.restart(false);
+        under_test.run_for(Duration::from_mins(1));
+        under_test.journal_transactions(5);
+    }
+    under_test.run_until_delivered();
+    let id = under_test.store.store_id();
+    assert_ne!(id, former);
+    let sent = under_test.destination.held_seqs_of(id);
+    assert_eq!(sent, (11..=85).collect::<Vec<_>>());
+    under_test.check_balance();
+}
+
+/// The other way round: what was sent in this life, though no cursor of it was written before the
+/// kill, is no sign of a rolled-back store.
+#[test]
+fn a_killed_process_knows_its_own_receipt_again() {
+    let mut under_test = Box_::new(options(), Scripted::default());
+    let id = under_test.store.store_id();
+    for _ in 0..10 {
+        under_test.journal_transactions(30);
+        under_test.run_for(Duration::from_secs(2));
+        under_test.restart(false);
+    }
+    under_test.run_until_delivered();
+    assert_eq!(under_test.store.store_id(), id);
+    assert_eq!(under_test.destination.sent_twice(), 0);
+    under_test.check_balance();
+}
+
 #[test]
 fn after_an_outage_the_present_comes_first_and_the_backlog_behind_it() {
     let mut under_test = Box_::new(options(), Scripted::default());

@@ -107,6 +107,8 @@ pub struct ForwardWorker {
     fresh_out: usize,
     oldest_unsent_at: Option<WallTime>,
     store_ids_taken: u64,
+    /// Since when the receipt was not read, or that it was, is durable.
+    unread_noted: bool,
     early_cursor: bool,
 }
 
@@ -149,6 +151,7 @@ impl ForwardWorker {
             fresh_out: 0,
             oldest_unsent_at: None,
             store_ids_taken: 0,
+            unread_noted: false,
             early_cursor: false,
         };
         Ok((worker, handle))
@@ -175,6 +178,7 @@ impl ForwardWorker {
 
     fn begin_inner(&mut self, now: Now) -> Result<Do<DeliveryCall>, StoreError> {
         self.restore_where_needed()?;
+        self.make_unread_durable(now);
         self.obey_all(now)?;
         if self.opened_as.is_some_and(|id| id != self.store.store_id()) {
             self.machine.reopen();
@@ -211,11 +215,14 @@ impl ForwardWorker {
     fn opened(&mut self, now: Now, receipt: Receipt) -> Result<(), StoreError> {
         let view = self.view();
         let wanted = receipt.roster_wanted.len();
+        let first_of_life = self.machine.progress().unread_since.is_some();
         match self.machine.opened(view, &receipt.applied, wanted) {
             OpenVerdict::Ready => {
                 self.claimed();
                 self.rosters = receipt.roster_wanted.into();
                 self.note_progress();
+                self.unread_noted &= !first_of_life;
+                self.make_unread_durable(now);
             }
             OpenVerdict::RolledBack => {
                 let former = self.store.store_id();
@@ -294,6 +301,18 @@ impl ForwardWorker {
         Ok(())
     }
 
+    /// A full disk keeps nothing from being sent: sending is what makes room. It is tried again
+    /// with the next step.
+    fn make_unread_durable(&mut self, now: Now) {
+        if self.unread_noted {
+            return;
+        }
+        match self.store.flush(now) {
+            Ok(()) => self.unread_noted = true,
+            Err(error) => tracing::debug!(destination = %self.name, %error, "not noted yet"),
+        }
+    }
+
     fn note_progress(&self) {
         self.store
             .note_progress(&self.name, self.machine.progress().clone());
@@ -313,6 +332,7 @@ impl ForwardWorker {
         self.rosters.clear();
         self.fresh = Vec::new();
         self.epoch = epoch;
+        self.unread_noted = false;
         self.note_progress();
         Ok(())
     }

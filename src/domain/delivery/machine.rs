@@ -111,8 +111,6 @@ pub struct DeliveryMachine {
     pub(super) mood: Mood,
     pub(super) connected: bool,
     pub(super) calling: Option<Calling>,
-    /// The journal's head when the process started: no receipt of an earlier life lies beyond it.
-    pub(super) head_at_start: Option<RecordSeq>,
     /// `start` was decided in this life, without having seen a receipt.
     pub(super) begun_now: bool,
     pub(super) done: SeqRanges,
@@ -144,6 +142,8 @@ pub struct DeliveryMachine {
 impl DeliveryMachine {
     /// A machine that goes on where `progress` ends. `head_at_start` is the journal's head before
     /// this life sent anything, `quarantined` the records that the destination refused earlier.
+    /// Its [`Self::progress`] must be durable before the head moves on, or a rolled-back store may
+    /// pass for one that is not.
     pub fn new(
         options: DeliveryOptions,
         progress: DeliveryProgress,
@@ -159,7 +159,6 @@ impl DeliveryMachine {
             mood: Mood::Good,
             connected: false,
             calling: None,
-            head_at_start: Some(head_at_start),
             begun_now: false,
             done: SeqRanges::from_ranges(&progress.done),
             progress,
@@ -179,6 +178,7 @@ impl DeliveryMachine {
             early_cursor: false,
             options,
         };
+        machine.progress.unread_since.get_or_insert(head_at_start);
         machine.decide_start(head_at_start);
         machine
     }

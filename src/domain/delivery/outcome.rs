@@ -23,7 +23,9 @@ pub(super) struct Bisect {
 }
 
 impl DeliveryMachine {
-    /// The destination is open and holds `receipt` of the current `store_id`.
+    /// The destination is open and holds `receipt` of the current `store_id`. Where it is ready,
+    /// [`Self::progress`] must be durable before anything is sent, or the next start would take
+    /// what was sent for another store's.
     /// `rosters` is how many sources' rosters it asked for.
     pub fn opened(
         &mut self,
@@ -35,12 +37,12 @@ impl DeliveryMachine {
         self.rosters = rosters;
         let receipt = SeqRanges::from_ranges(receipt);
         // Before the first send of this life nothing can lie beyond the head it began with.
-        let bound = self.head_at_start.unwrap_or(journal.head);
+        let bound = self.progress.unread_since.unwrap_or(journal.head);
         if receipt.highest() > bound {
             self.connected = false;
             return OpenVerdict::RolledBack;
         }
-        self.head_at_start = None;
+        self.progress.unread_since = None;
         self.connected = true;
         self.mood = Mood::Good;
         self.heartbeat_at = MonoTime::ZERO;

@@ -19,6 +19,10 @@ pub struct DeliveryProgress {
     pub replay: Option<Replay>,
     /// Quarantined records that are to be sent once more.
     pub retries: Vec<RecordSeq>,
+    /// The journal's head at the first start since which the destination's receipt was not read:
+    /// nothing was sent since, so a receipt beyond it is of a store that was rolled back, however
+    /// far the head has come meanwhile.
+    pub unread_since: Option<RecordSeq>,
     /// Records that were thrown away from the quarantine before their position was done: they are
     /// left out until it is.
     pub discarded: Vec<RecordSeq>,
