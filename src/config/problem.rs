@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, said so that a person can mend it at once.
 //!
-//! No text in here ever holds a secret: [`super::document`] decides what of a line may be shown.
+//! No text in here ever holds a secret: `config::document` decides what of a line may be shown.
 
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;

@@ -57,6 +57,7 @@ impl Eq for From {}
 impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.from {
+            From::File(path) if is_nothing(path) => f.write_str("file (not there, not shown)"),
             From::File(path) => write!(f, "file {}", path.display()),
             From::Credential(name, _) => write!(f, "credential {name}"),
             From::Variable(name, _) => write!(f, "variable {name}"),
@@ -71,6 +72,7 @@ impl SecretSource {
         let key = &self.key;
         match &self.from {
             From::Inline(secret) => Ok(secret.clone()),
+            From::File(path) if is_nothing(path) => Err(format!("{key}: {}", names_nothing(path))),
             From::File(path) => {
                 read_file(path).map_err(|why| format!("{key}: {} {why}", path.display()))
             }
@@ -95,6 +97,10 @@ impl SecretSource {
         Arc::new(move || secret.read())
     }
 
+    fn names_nothing(&self) -> bool {
+        matches!(&self.from, From::File(path) if is_nothing(path))
+    }
+
     /// Who else may read its file, if anybody may.
     fn exposure(&self) -> Option<String> {
         let From::File(path) = &self.from else {
@@ -109,6 +115,20 @@ impl SecretSource {
                 mode & 0o7777
             )
         })
+    }
+}
+
+fn is_nothing(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
+}
+
+/// People type the password itself where its file is asked for: what names no file is not shown.
+fn names_nothing(path: &Path) -> String {
+    const UNSHOWN: &str = "(what it says is not shown, in case it is the password itself: put \
+                           that into a file and name the file here)";
+    match path.parent().filter(|folder| folder.is_dir()) {
+        Some(folder) => format!("no such file in {} {UNSHOWN}", folder.display()),
+        None => format!("no such file, nor its folder {UNSHOWN}"),
     }
 }
 
@@ -221,7 +241,10 @@ fn pick(section: &Section<'_>, found: Vec<(&str, Place, SecretSource)>) -> Optio
         } else {
             "the password cannot be read".to_owned()
         };
-        let finding = Finding::warning(&place, message);
+        let finding = Finding {
+            is_unshown: secret.names_nothing(),
+            ..Finding::warning(&place, message)
+        };
         section.add(
             key,
             finding.hint("this connection is held until it can; everything else runs"),

@@ -47,6 +47,8 @@ pub(super) struct Finding {
     pub(super) value: Option<String>,
     pub(super) allowed: Option<String>,
     pub(super) hint: Option<String>,
+    /// Its line may hold what nobody may see.
+    pub(super) is_unshown: bool,
 }
 
 impl Finding {
@@ -60,6 +62,7 @@ impl Finding {
             value: None,
             allowed: None,
             hint: None,
+            is_unshown: false,
         }
     }
 
@@ -133,7 +136,7 @@ impl<'a> Reader<'a> {
                 value: finding.value,
                 allowed: finding.allowed,
                 hint: finding.hint,
-                snippet: (!whole).then_some(snippet),
+                snippet: (!whole && !finding.is_unshown).then_some(snippet),
             }
         };
         // A value of `[defaults]` is read once for each that shares it, but is wrong once.

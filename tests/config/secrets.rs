@@ -19,7 +19,8 @@ fn a_secret_that_cannot_be_read_holds_its_connection_only() {
     assert!(
         warning
             .message
-            .ends_with("gone cannot be read: no such file or directory")
+            .starts_with("the password cannot be read: no such file in "),
+        "{warning:?}"
     );
     let password = config.sources[0]
         .realtime
@@ -37,6 +38,25 @@ fn a_secret_that_cannot_be_read_holds_its_connection_only() {
     assert_eq!(password().unwrap().expose_secret(), "here again");
     site.write("gone", "replaced");
     assert_eq!(password().unwrap().expose_secret(), "replaced");
+}
+
+/// Somebody had typed the password where the name of its file belongs, and read it in the log.
+#[test]
+fn a_password_in_the_place_of_its_file_is_not_shown() {
+    for typed in [CANARY.to_owned(), format!("{CANARY}/with/slashes")] {
+        let site = Site::new(&with("", "", "").replace("\"secret\"", &format!("\"{typed}\"")));
+        let config = site.config();
+        let held = &config.sources[0].realtime.as_ref().unwrap().connection;
+        let said = [
+            messages(&site).join("\n"),
+            format!("{:?}", config.warnings),
+            held.password.provider()().unwrap_err(),
+            format!("{:?}", held.password),
+        ];
+        for text in said {
+            assert!(!text.contains(CANARY), "{text}");
+        }
+    }
 }
 
 #[test]
