@@ -118,7 +118,7 @@ impl<C> Clone for FeedHandle<C> {
 
 impl<C> FeedHandle<C> {
     /// Sends a wish and wakes the worker. False where the worker has ended, or has not yet come
-    /// to the last [`COMMANDS_MAX`] wishes.
+    /// to the last 64 wishes.
     pub fn send(&self, command: C) -> bool {
         let sent = self.commands.try_send(command).is_ok();
         self.waker.wake();

@@ -1,7 +1,7 @@
 //! What a tenant (or a saved answer) really sends, how it is understood, and which settings of
 //! `[source.api]` would understand it better.
 //!
-//! Pure but for [`fetch`]: samples in, a [`ProbeReport`] out. A report holds names of fields and
+//! Pure but for `fetch`: samples in, a [`ProbeReport`] out. A report holds names of fields and
 //! the first rows as they would be stored; it never holds a token or a password.
 
 mod fetch;
