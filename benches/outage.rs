@@ -1,0 +1,198 @@
+//! What the journal costs on disk (architecture §8): `cargo bench --bench outage`.
+//!
+//! The realtime feed follows a simulated centre poll by poll, through the real machine into a real
+//! store on a real disk, while no destination is there. Two figures: bytes that a state transaction
+//! takes after seven days at preset L, and bytes that are written for a poll at preset M.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thrio_edge::collector::realtime::RealtimeFeed;
+use thrio_edge::collector::{FeedWorker, SourceBoard};
+use thrio_edge::domain::call::{AgentState, Do, Snapshot, Timing};
+use thrio_edge::domain::ids::{BoxId, DestinationName, RecordSeq, SourceName};
+use thrio_edge::domain::realtime::{RealtimeOptions, SnapshotKind};
+use thrio_edge::domain::record::Record;
+use thrio_edge::domain::timestamp::{MonoTime, Now, WallTime};
+use thrio_edge::simulator::{AgentNow, Centre, Preset};
+use thrio_edge::stop::{StopToken, Waker};
+use thrio_edge::store::{ReadLimit, Store, StoreOptions};
+
+/// 2026-01-05, a Monday, midnight in UTC.
+const START_S: i64 = 1_767_571_200;
+const DAY_S: u64 = 86_400;
+
+/// A box without threads whose every step is told the time.
+struct Edge {
+    centre: Centre,
+    store: Store,
+    feed: FeedWorker<RealtimeFeed>,
+    /// Whether Thrio says when a state began.
+    tells_since: bool,
+    period: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Followed {
+    polls: u64,
+    /// Polls after which the journal was longer.
+    with_changes: u64,
+}
+
+fn at(s: u64) -> Now {
+    Now {
+        wall: WallTime::from_s(START_S).plus(Duration::from_secs(s)),
+        mono: MonoTime::new(Duration::from_secs(s)),
+    }
+}
+
+impl Edge {
+    fn new(folder: &Path, preset: Preset, period_s: u64, tells_since: bool) -> Self {
+        let options = StoreOptions::new(
+            folder.to_path_buf(),
+            BoxId::new("bench").expect("a plain id"),
+        );
+        let store = Store::open(&options, at(0)).expect("a fresh folder").store;
+        let source = SourceName::new("main").expect("a plain name");
+        let board = SourceBoard::new(source.clone(), &store, Box::new(|| {}));
+        let period = Duration::from_secs(period_s);
+        let options = RealtimeOptions {
+            period,
+            snapshot: SnapshotKind::Full,
+            ..RealtimeOptions::default()
+        };
+        let feed = RealtimeFeed::new(source, options, &store, 1).expect("a fresh store");
+        let (feed, _) = FeedWorker::new(
+            feed,
+            store.clone(),
+            Arc::new(board.expect("a fresh store")),
+            Waker::new(&StopToken::new()),
+        );
+        Self {
+            centre: Centre::new(preset, 1),
+            store,
+            feed,
+            tells_since,
+            period,
+        }
+    }
+
+    fn follow(&mut self, span_s: u64) -> Followed {
+        let mut snapshot = Snapshot::default();
+        let mut followed = Followed::default();
+        let mut s = 0;
+        while s < span_s {
+            let now = at(s);
+            if let Do::Call(_) = self.feed.begin(now).expect("a sound store") {
+                self.see(now, &mut snapshot);
+                let before = self.store.head();
+                let timing = Timing {
+                    sent: now,
+                    received: now,
+                    server_date: Some(now.wall),
+                };
+                self.feed
+                    .complete(now, timing, Ok(&snapshot))
+                    .expect("room");
+                followed.polls += 1;
+                followed.with_changes += u64::from(self.store.head() > before);
+            }
+            // The daemon does so every five seconds.
+            self.store
+                .maintain(now, &[DestinationName::new("db").expect("a plain name")])
+                .expect("room");
+            s += self.period.as_secs();
+        }
+        followed
+    }
+
+    fn see(&self, now: Now, snapshot: &mut Snapshot) {
+        snapshot.clear();
+        for AgentNow {
+            id,
+            state,
+            since_ms,
+            ..
+        } in self.centre.agents_at(now.wall.ms())
+        {
+            snapshot.push(AgentState {
+                agent: &id,
+                by_username: false,
+                state: state.text(),
+                since: since_ms.filter(|_| self.tells_since).map(WallTime::from_ms),
+            });
+        }
+    }
+
+    fn transactions(&self) -> u64 {
+        let limit = ReadLimit {
+            records: 10_000,
+            bytes: usize::MAX,
+        };
+        let mut count = 0;
+        let mut from = RecordSeq::new(1);
+        loop {
+            let page = self.store.read(from, limit).expect("sound");
+            if page.records.is_empty() {
+                return count;
+            }
+            let transactions = page.records.iter();
+            count += transactions
+                .filter(|one| matches!(one.record, Record::Transaction(_)))
+                .count() as u64;
+            from = page.next;
+        }
+    }
+}
+
+/// Bytes that this process has had written to a disk so far.
+fn written_bytes() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").expect("Linux");
+    let line = io
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|bytes| bytes.parse().ok()).expect("a number")
+}
+
+fn outage(days: u64, tells_since: bool) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("room");
+    let mut edge = Edge::new(folder.path(), Preset::L, 15, tells_since);
+    let followed = edge.follow(days * DAY_S);
+    let allocated = edge.store.stats().expect("open").allocated_bytes;
+    let transactions = edge.transactions();
+    println!(
+        "outage of {days} days, preset L, 15-s polls, Thrio {} when a state began: \
+         {transactions} transactions of {} polls, {:.1} allocated bytes each (goal 24)",
+        if tells_since { "says" } else { "does not say" },
+        followed.polls,
+        lossy(allocated) / lossy(transactions),
+    );
+}
+
+fn written() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("room");
+    let mut edge = Edge::new(folder.path(), Preset::M, 5, true);
+    let before = written_bytes();
+    let followed = edge.follow(DAY_S);
+    let bytes = lossy(written_bytes() - before);
+    println!(
+        "a day, preset M, 5-s polls: {} of {} polls with changes, {:.1} KiB written for each \
+         (goal 64), {:.0} MB a day (goal 600)",
+        followed.with_changes,
+        followed.polls,
+        bytes / lossy(followed.with_changes) / 1024.0,
+        bytes / 1e6,
+    );
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn lossy(value: u64) -> f64 {
+    value as f64
+}
+
+fn main() {
+    written();
+    outage(1, false);
+    outage(7, true);
+}

@@ -1,0 +1,262 @@
+//! The figures of the real process (architecture §8): `cargo bench --bench process`.
+//!
+//! How long it takes from its start to ready after a SIGKILL with 2 GB stored, against the same
+//! with an empty store; and the most memory it ever took (`VmHWM`) beside a Thrio of preset XL,
+//! with an empty backlog and with ten million records of it. `THRIO_EDGE_BENCH_MINUTES` says how
+//! long the memory is watched (2 by default).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use thrio_edge::clock::{Clock, SystemClock};
+use thrio_edge::control::Request;
+use thrio_edge::control::client::ask;
+use thrio_edge::control::status::Status;
+use thrio_edge::domain::ids::{AgentId, BoxId, SourceName, StateText};
+use thrio_edge::domain::record::{Category, Origin, Record, StateTransaction};
+use thrio_edge::simulator::{self, Behaviour, Centre, Preset, Server};
+use thrio_edge::stop::StopToken;
+use thrio_edge::store::{Commit, Store, StoreOptions};
+
+const GB: u64 = 1_000_000_000;
+const LOOK_PERIOD: Duration = Duration::from_millis(2);
+/// A start is looked for so long.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+/// A folder with a configuration; its destination is there or is not.
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    fn new(thrio: Option<&Server>, destination_is_there: bool) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("room");
+        let source = thrio.map_or_else(String::new, |thrio| {
+            let url = thrio.base_url();
+            format!(
+                "[[source]]\nname = \"main\"\n[source.realtime]\nbase_url = \"{url}\"\n\
+                 account = \"bench\"\npassword = \"bench\"\nsnapshot = \"full\"\n\
+                 transaction_collection_interval_s = 5\n[source.historical]\n\
+                 base_url = \"{url}\"\nusername = \"bench\"\npassword = \"bench\"\n"
+            )
+        });
+        let path = if destination_is_there {
+            "wfm.db"
+        } else {
+            "not-there/wfm.db"
+        };
+        let text = format!(
+            "[box]\nid = \"bench\"\nstate_dir = \"state\"\n[control]\nlisten = \"127.0.0.1:0\"\n\
+             {source}[[destination]]\nname = \"local\"\nkind = \"sqlite\"\npath = \"{path}\"\n"
+        );
+        let site = Self { folder };
+        fs::write(site.config_file(), text).expect("room");
+        site
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.path().join("edge.toml")
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Fills the journal until `enough` says so; answers how many records it took.
+    fn fill(&self, enough: impl Fn(&Store, u64) -> bool) -> u64 {
+        let clock = SystemClock::new();
+        let options = StoreOptions::new(self.state_dir(), BoxId::new("bench").expect("plain"));
+        fs::create_dir_all(self.state_dir()).expect("room");
+        let store = Store::open(&options, clock.now())
+            .expect("a fresh folder")
+            .store;
+        let mut load = Load::new();
+        let mut records = 0;
+        while !enough(&store, records) {
+            let poll = load.poll(&clock);
+            records += poll.len() as u64;
+            let commit = Commit {
+                records: &poll,
+                ..Commit::default()
+            };
+            store.append(&commit, clock.now()).expect("room");
+        }
+        store.flush(clock.now()).expect("room");
+        records
+    }
+
+    /// Starts the process and waits until it is ready; answers how long that took.
+    fn start(&self) -> (Life, Duration) {
+        let clock = SystemClock::new();
+        let child = Command::new(env!("CARGO_BIN_EXE_thrio-edge"))
+            .args(["run", "--config"])
+            .arg(self.config_file())
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program was built for the bench");
+        let life = Life { child };
+        while !status(&self.state_dir()).is_some_and(|status| status.ready) {
+            assert!(
+                clock.now().mono.since_start() < DEADLINE,
+                "it never was ready"
+            );
+            pause(LOOK_PERIOD);
+        }
+        (life, clock.now().mono.since_start())
+    }
+}
+
+/// A running box; it ends with SIGKILL.
+struct Life {
+    child: Child,
+}
+
+impl Life {
+    /// The most memory that it ever had resident, in MiB.
+    fn most_resident_mib(&self) -> f64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u32 = kib
+            .and_then(|kib| kib.parse().ok())
+            .expect("a number of kB");
+        f64::from(kib) / 1024.0
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.child.kill().expect("it lives");
+        self.child.wait().expect("it was killed");
+    }
+}
+
+fn status(state_dir: &Path) -> Option<Status> {
+    let value = ask(state_dir, &Request::Status, &mut |_: &serde_json::Value| {}).ok()?;
+    serde_json::from_value(value).ok()
+}
+
+fn pause(time: Duration) {
+    StopToken::new().wait(time);
+}
+
+/// State transactions of preset XL.
+struct Load {
+    rng: fastrand::Rng,
+    agents: Vec<AgentId>,
+    states: Vec<StateText>,
+    source: SourceName,
+}
+
+impl Load {
+    fn new() -> Self {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let id = |rng: &mut fastrand::Rng| format!("{:024x}", rng.u128(..) >> 32);
+        let names = ["Available", "Busy", "Wrapup", "Working", "Lunch"];
+        Self {
+            agents: (0..20_000)
+                .map(|_| AgentId::new(&id(&mut rng)).expect("24 digits"))
+                .collect(),
+            states: names
+                .map(|name| StateText::new(name).expect("short"))
+                .into(),
+            source: SourceName::new("main").expect("plain"),
+            rng,
+        }
+    }
+
+    /// A poll's changes: a thousand, as after half a minute.
+    fn poll(&mut self, clock: &SystemClock) -> Vec<Record> {
+        let observed_at = clock.now().wall;
+        (0..1_000)
+            .map(|_| {
+                let state = self.rng.usize(0..self.states.len());
+                Record::Transaction(StateTransaction {
+                    source: self.source.clone(),
+                    agent: self.agents[self.rng.usize(0..self.agents.len())].clone(),
+                    started_at: observed_at.plus_ms(-self.rng.i64(0..5_000)),
+                    state: self.states[state].clone(),
+                    category: Category::ALL[state],
+                    previous_state: None,
+                    earliest_at: Some(observed_at.plus_ms(-5_000)),
+                    observed_at,
+                    origin: Origin::Source,
+                    clamped: false,
+                    tied: false,
+                })
+            })
+            .collect()
+    }
+}
+
+fn start_after_kill() {
+    let empty = Site::new(None, false);
+    drop(empty.start());
+    let stored = Site::new(None, false);
+    let records = stored.fill(|store, records| {
+        records % 100_000 == 0 && store.stats().expect("open").allocated_bytes >= 2 * GB
+    });
+    drop(stored.start());
+    let median = |site: &Site| {
+        let mut times: Vec<Duration> = (0..7).map(|_| site.start().1).collect();
+        times.sort();
+        times[times.len() / 2].as_secs_f64()
+    };
+    let (without, with) = (median(&empty), median(&stored));
+    println!(
+        "ready after SIGKILL, median of 7: {with:.3} s with 2 GB of {records} records stored \
+         (goal 0.5), {without:.3} s with an empty store"
+    );
+}
+
+fn memory(thrio: &Server, backlog: u64) {
+    let minutes = std::env::var("THRIO_EDGE_BENCH_MINUTES").ok();
+    let minutes: u64 = minutes.and_then(|text| text.parse().ok()).unwrap_or(2);
+    let site = Site::new(Some(thrio), backlog == 0);
+    if backlog > 0 {
+        site.fill(|_, records| records >= backlog);
+    }
+    drop(site.start());
+    let (life, _) = site.start();
+    pause(Duration::from_secs(minutes * 60));
+    let status = status(&site.state_dir()).expect("it lives");
+    let rows: Vec<String> = status
+        .feeds
+        .iter()
+        .map(|feed| format!("{} {}", feed.feed, feed.counts.rows_received))
+        .collect();
+    println!(
+        "memory at preset XL after {minutes} min, backlog {}: {:.1} MiB at most (goal 48); rows \
+         received: {}",
+        status.destinations[0].backlog,
+        life.most_resident_mib(),
+        rows.join(", ")
+    );
+}
+
+fn main() {
+    // A bench that cargo only wants to see compiled, or a filter that names the other half.
+    let only = std::env::args()
+        .nth(1)
+        .filter(|word| !word.starts_with('-'));
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if wanted("start") {
+        start_after_kill();
+    }
+    if wanted("memory") {
+        let centre = Arc::new(Centre::new(Preset::Xl, 1));
+        let clock = Arc::new(SystemClock::new());
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        let thrio = simulator::serve(listen, centre, clock, Behaviour::default()).expect("a port");
+        for backlog in [0, 10_000_000] {
+            memory(&thrio, backlog);
+        }
+        thrio.stop();
+    }
+}
