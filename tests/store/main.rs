@@ -2,6 +2,7 @@
 
 mod core;
 mod damage;
+mod golden;
 mod power;
 mod room;
 mod support;
