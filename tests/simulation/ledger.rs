@@ -11,14 +11,14 @@ use thrio_edge::domain::record::{CoverageEntry, IntervalRecord, Origin, Record, 
 use thrio_edge::store::{ReadLimit, Store};
 
 use crate::truth::{AGENTS, Truth};
-use crate::world::PERIOD_MS;
+use crate::world::{PERIOD_MS, UPKEEP_PERIOD_MS};
 
 /// How far a label may be from the truth: the clock rule's two seconds and a half for rounding.
 const LABEL_ERROR_MS: i64 = 2_500;
 /// What a poll without a change leaves behind rides in a later commit, at the latest after 60 s
-/// (architecture, invariant 1), looked at every 5 s. So after a power cut a blind span may seem to
+/// (architecture, invariant 1), looked at by each upkeep. So after a power cut a blind span may seem to
 /// begin that much and one period earlier than the last poll that this ledger saw.
-const RIDING_MS: i64 = 65_000 + PERIOD_MS;
+const RIDING_MS: i64 = 60_000 + UPKEEP_PERIOD_MS + PERIOD_MS;
 /// The poll that fell into the power cut may be in the journal, though nobody lives to tell.
 const IN_THE_CUT_MS: i64 = PERIOD_MS + 30_000;
 /// Before this age an interval is not asked for. Due times follow the box's clock while it is off

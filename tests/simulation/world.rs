@@ -40,6 +40,11 @@ pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 pub(crate) const START_MS: i64 = 1_767_571_200_000;
 pub(crate) const PERIOD_MS: i64 = 60_000;
 
+/// How often upkeep comes, and a destination looks for new records that nobody rang for. In life
+/// both come more often; here it would be most of a run's time, and shows nothing more.
+pub(crate) const UPKEEP_PERIOD_MS: i64 = 15_000;
+const LOOK_PERIOD: Duration = Duration::from_secs(5);
+
 /// At the end nothing more is collected, and what was collected last is still delivered.
 const DRAIN_MS: i64 = 120_000;
 
@@ -284,7 +289,7 @@ impl World {
         self.at(self.now_ms, Event::Historical(number));
         self.at(self.now_ms, Event::Configuration(number));
         self.at(self.now_ms, Event::Forward(number));
-        self.at(self.now_ms + 5_000, Event::Maintain(number));
+        self.at(self.now_ms + UPKEEP_PERIOD_MS, Event::Maintain(number));
     }
 
     fn start_workers(&mut self, store: Store, now: Now) -> Life {
@@ -343,7 +348,10 @@ impl World {
     fn forward_worker(&mut self, store: &Store, waker: Waker) -> ForwardWorker {
         let settings = ForwardSettings {
             name: destination(),
-            options: DeliveryOptions::default(),
+            options: DeliveryOptions {
+                poll_period: LOOK_PERIOD,
+                ..DeliveryOptions::default()
+            },
             sources: vec![self.source.clone()],
             heartbeat: Box::new(heartbeat),
             seed: self.rng.u64(..),
@@ -362,7 +370,7 @@ impl World {
         };
         let done = life.store.maintain(now, &[destination()]);
         self.note(&life.store, done.is_ok());
-        self.at(self.now_ms + 5_000, Event::Maintain(number));
+        self.at(self.now_ms + UPKEEP_PERIOD_MS, Event::Maintain(number));
         self.put_back(life);
     }
 
