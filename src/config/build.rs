@@ -14,7 +14,8 @@ use super::source::{self, SourceConfig};
 use super::surroundings::Surroundings;
 use super::text;
 use super::tree::{Place, Table, Value};
-use crate::control::ControlOptions;
+use crate::control::{ControlOptions, TlsFiles};
+use crate::domain::category::category_named;
 use crate::domain::ids::BoxId;
 use crate::lifecycle::logging::{LogFormat, LogOptions};
 use crate::store::{StoreOptions, WhenFull};
@@ -57,16 +58,30 @@ pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -
     let mut source_tables = root.tables("source");
     let destination_tables = root.tables("destination");
     root.finish();
+    let mut mappings = Vec::new();
     if let Some(at) = files.settings {
-        source_tables.extend(settings_tables(reader, &files.tables[at]));
+        let (saved, mapped) = settings_tables(reader, &files.tables[at]);
+        source_tables.extend(saved);
+        mappings = mapped;
+    }
+    if let (Some(at), Some(why)) = (files.settings, &files.fallback) {
+        let place = Place {
+            file: at,
+            span: 0..0,
+        };
+        let hint = "save the settings on the page once more";
+        reader.add(Finding::warning(&place, why.clone()).hint(hint));
     }
 
     unique_names(reader, "source", &source_tables);
     unique_names(reader, "destination", &destination_tables);
-    let sources: Vec<Option<SourceConfig>> = source_tables
+    let mut sources: Vec<Option<SourceConfig>> = source_tables
         .iter()
         .map(|table| source::read(reader, table, source_defaults.clone(), files, around))
         .collect();
+    for mapping in mappings {
+        add_mapping(reader, mapping, &mut sources);
+    }
     let destinations: Vec<Option<DestinationConfig>> = destination_tables
         .iter()
         .map(|table| destination::read(reader, table, destination_defaults.clone(), around))
@@ -170,22 +185,47 @@ fn control(root: &Section<'_>) -> ControlOptions {
         let address: SocketAddr = text
             .parse()
             .map_err(|_| "is no address with a port such as \"127.0.0.1:8640\"".to_owned())?;
-        if address.ip().is_loopback() {
-            Ok(address)
-        } else {
-            Err(
-                "is open to the network: this version answers on loopback addresses only"
-                    .to_owned(),
-            )
-        }
+        Ok(address)
     };
     let default = ControlOptions::default();
     let show = |address: &SocketAddr| text::quote(&address.to_string());
     let listen = section
-        .checked("listen", "a loopback address and a port", show, check)
+        .checked("listen", "an address and a port", show, check)
         .or(default.listen);
+    let certificate = section.path("certificate").optional();
+    let key = section.path("key").optional();
+    let tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles {
+            certificate: certificate.value,
+            key: key.value,
+        }),
+        (None, None) => None,
+        (given, _) => {
+            let missing = if given.is_some() {
+                "key"
+            } else {
+                "certificate"
+            };
+            let message = format!("`{missing}` is missing in [control]");
+            let hint = "TLS needs both: certificate and key, as PEM files";
+            section.add(
+                missing,
+                Finding::error(&section.place(), message).hint(hint),
+            );
+            None
+        }
+    };
+    if !listen.ip().is_loopback() && tls.is_none() {
+        let place = section
+            .entry("listen")
+            .map(|entry| entry.node.place.clone());
+        let message = "`listen` is open to the network, without a certificate";
+        let hint = "set certificate and key, or listen on 127.0.0.1 and use `ssh -L`";
+        let finding = Finding::error(&place.unwrap_or_else(|| section.place()), message);
+        section.add("listen", finding.hint(hint));
+    }
     section.finish();
-    ControlOptions { listen }
+    ControlOptions { listen, tls }
 }
 
 fn log(root: &Section<'_>) -> LogOptions {
@@ -249,12 +289,40 @@ fn check_shared<'r>(reader: &'r Reader<'r>, path: &str, table: &'r Table) {
     }
 }
 
-/// `settings.toml` may hold sources only.
-fn settings_tables<'r>(reader: &'r Reader<'r>, table: &'r Table) -> Vec<&'r Table> {
+/// `settings.toml` may hold sources and mappings of states only.
+fn settings_tables<'r>(
+    reader: &'r Reader<'r>,
+    table: &'r Table,
+) -> (Vec<&'r Table>, Vec<&'r Table>) {
     let root = Section::new(reader, "", vec![table]);
-    let tables = root.tables("source");
+    let tables = (root.tables("source"), root.tables("state"));
     root.finish();
     tables
+}
+
+/// A `[[state]]` of `settings.toml`: it adds to what its source maps itself. One that has become
+/// pointless is no error, since the main file is edited without looking at it.
+fn add_mapping<'r>(reader: &'r Reader<'r>, table: &'r Table, sources: &mut [Option<SourceConfig>]) {
+    let section = Section::new(reader, "state", vec![table]);
+    let text = |key| section.text(key).optional().map(|field| field.value);
+    let (source, state, word) = (text("source"), text("state"), text("category"));
+    let pointless = |message: String| {
+        section.add("", Finding::warning(&section.place(), message));
+    };
+    let named = |one: &&mut SourceConfig| Some(one.name.as_str()) == source.as_deref();
+    let category = word.as_deref().and_then(category_named);
+    match (sources.iter_mut().flatten().find(named), state, category) {
+        (Some(found), Some(state), Some(category)) => {
+            if let Some(realtime) = &mut found.realtime
+                && let Err(error) = realtime.options.states.insert(&state, category)
+            {
+                pointless(format!("a saved mapping does not count: {error}"));
+            }
+        }
+        (_, Some(_), Some(_)) => pointless("a saved mapping is of no source".to_owned()),
+        _ => pointless("a saved mapping lacks state or category".to_owned()),
+    }
+    section.finish();
 }
 
 fn unique_names(reader: &Reader<'_>, kind: &str, tables: &[&Table]) {

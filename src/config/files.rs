@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::document::Document;
 use super::problem::{Problem, Severity};
 use super::secret::plain;
+use super::settings;
 use super::tree::{SyntaxError, Table, Value};
 
 /// A configuration is written by people; a larger file is the wrong one.
@@ -32,11 +33,13 @@ pub(super) struct Files {
     pub(super) settings: Option<usize>,
     /// Mapping files by their path: the document, or why it cannot be read.
     linked: HashMap<PathBuf, Result<usize, String>>,
+    /// Why the former settings are used instead of the last ones, if they are.
+    pub(super) fallback: Option<String>,
 }
 
 impl Files {
-    /// Reads the main file and all that belongs to it.
-    pub(super) fn read(path: &Path) -> Self {
+    /// Reads the main file and all that belongs to it; `settings` stand for the saved ones.
+    pub(super) fn read(path: &Path, settings: Option<String>) -> Self {
         let mut files = Self::default();
         files.take(path);
         if files.documents.is_empty() {
@@ -46,12 +49,37 @@ impl Files {
             files.take(&extra);
         }
         files.main = files.documents.len();
-        let settings = files.state_dir().join("settings.toml");
-        if settings.exists() {
-            files.settings = files.take(&settings);
-        }
+        files.take_settings(settings);
         files.link();
         files
+    }
+
+    /// The settings that the page saved; the ones before where those are damaged.
+    fn take_settings(&mut self, instead: Option<String>) {
+        let state_dir = self.state_dir();
+        let path = state_dir.join(settings::FILE);
+        let text = match instead {
+            Some(text) => Ok(text),
+            None if !path.exists() => return,
+            None => read_text(&path),
+        };
+        let problem = match &text {
+            Ok(text) if text.parse::<toml::Table>().is_ok() => None,
+            Ok(_) => Some("is not TOML".to_owned()),
+            Err(why) => Some(why.clone()),
+        };
+        let previous = state_dir.join(settings::PREVIOUS);
+        let former = problem.as_ref().and_then(|_| read_text(&previous).ok());
+        match (former, text) {
+            (Some(former), _) => {
+                let why = problem.unwrap_or_default();
+                let file = settings::PREVIOUS;
+                self.fallback = Some(format!("{} {why}: {file} is used", path.display()));
+                self.settings = Some(self.add(&previous, former));
+            }
+            (None, Ok(text)) => self.settings = Some(self.add(&path, text)),
+            (None, Err(why)) => self.unreadable.push(unreadable(&path, &why)),
+        }
     }
 
     /// The mapping file at this path, which a source's `api_file` or `states_file` names.

@@ -16,6 +16,7 @@ mod keys;
 pub mod problem;
 mod secret;
 mod section;
+pub mod settings;
 mod source;
 mod surroundings;
 mod text;
@@ -99,7 +100,16 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 
 /// Reads the configuration as if on that machine.
 pub fn load_in(path: &Path, around: &Surroundings) -> Result<Config, ConfigErrors> {
-    let mut files = Files::read(path);
+    load_with(path, around, None)
+}
+
+/// The same with these settings instead of the saved ones.
+fn load_with(
+    path: &Path,
+    around: &Surroundings,
+    settings: Option<String>,
+) -> Result<Config, ConfigErrors> {
+    let mut files = Files::read(path, settings);
     let mut problems = std::mem::take(&mut files.unreadable);
     if files.documents.is_empty() {
         return Err(ConfigErrors { problems });

@@ -97,6 +97,11 @@ impl StateMap {
         }
     }
 
+    /// Whether a line of the settings maps the text.
+    pub fn is_custom(&self, text: &str) -> bool {
+        self.custom.contains_key(&fold(text))
+    }
+
     /// What the text means.
     pub fn meaning(&self, text: &str) -> Meaning {
         let folded = fold(text);
@@ -122,6 +127,11 @@ pub fn category_named(name: &str) -> Option<Category> {
     let folded = fold(name);
     let same = |category: &Category| fold(category.as_str()) == folded;
     Category::ALL.into_iter().find(same)
+}
+
+/// Whether two texts are one state.
+pub fn same_text(a: &str, b: &str) -> bool {
+    fold(a) == fold(b)
 }
 
 /// The text without what does not matter in a comparison.

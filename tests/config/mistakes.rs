@@ -384,12 +384,19 @@ fn a_zone_must_be_one_that_the_system_knows() {
 }
 
 #[test]
-fn the_control_server_stays_on_loopback() {
+fn the_control_server_leaves_loopback_only_with_a_certificate() {
     let main = with("[control]\nlisten = \"0.0.0.0:8640\"", "", "");
     assert_eq!(
         messages(&Site::new(&main)),
-        ["`listen` is open to the network: this version answers on loopback addresses only"]
+        ["`listen` is open to the network, without a certificate"]
     );
+    let main = with("[control]\ncertificate = \"control.pem\"", "", "");
+    assert_eq!(
+        messages(&Site::new(&main)),
+        ["`key` is missing in [control]"]
+    );
+    let table = "[control]\nlisten = \"0.0.0.0:8640\"\ncertificate = \"a.pem\"\nkey = \"a.key\"";
+    assert_eq!(messages(&Site::new(&with(table, "", ""))), [""; 0]);
 }
 
 #[test]
