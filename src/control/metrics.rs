@@ -1,13 +1,15 @@
 //! The status as `OpenMetrics` text, made anew for each scrape from one picture, so that figures of
 //! one scrape fit each other. Names carry their unit; counters get `_total` from the encoder.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::status::{DestinationStatus, FeedStatus, Severity, Status};
+use super::status::{DestinationStatus, FeedStatus, Severity, Status, StoreStatus};
 
 /// What the answer must say of itself for scrapers to read it as `OpenMetrics`.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -69,6 +71,8 @@ fn register_box(registry: &mut Registry, status: &Status) {
         "Bytes that the journal may allocate",
         [(Vec::new(), status.store.max_bytes)],
     );
+    register_store(registry, &status.store);
+    register_alarms(registry, status);
     let count = |severity| {
         status
             .problems
@@ -85,6 +89,68 @@ fn register_box(registry: &mut Registry, status: &Status) {
         "problems",
         "What a person should know or do",
         problems,
+    );
+}
+
+fn register_store(registry: &mut Registry, store: &StoreStatus) {
+    bytes(
+        registry,
+        "store_free",
+        "Bytes left on the journal's file system",
+        store.free_bytes.map(|bytes| (Vec::new(), bytes)),
+    );
+    let kept = (store.last_seq + 1).saturating_sub(store.first_seq);
+    gauge(
+        registry,
+        "store_kept_records",
+        "Records that the journal still holds",
+        [(Vec::new(), signed(kept))],
+    );
+    counter(
+        registry,
+        "store_expired_records",
+        "Records given up for want of room before every destination had them",
+        [(Vec::new(), store.expired)],
+    );
+    gauge(
+        registry,
+        "store_writes",
+        "1 where the journal takes what is collected",
+        [(Vec::new(), i64::from(store.error.is_none()))],
+    );
+}
+
+fn register_alarms(registry: &mut Registry, status: &Status) {
+    let alarms = status.problems.iter().map(|problem| {
+        let labels = labels(&[
+            ("code", &problem.code),
+            ("severity", problem.severity.as_str()),
+            ("subject", &problem.subject),
+        ]);
+        (labels, 1)
+    });
+    gauge(
+        registry,
+        "alarm",
+        "1 for each thing that a person should know or do",
+        alarms,
+    );
+    let workers = status.workers.iter().map(|worker| {
+        let labels = labels(&[("worker", &worker.name)]);
+        (labels, i64::from(worker.in_time))
+    });
+    gauge(
+        registry,
+        "worker_in_time",
+        "1 where the worker steps in time",
+        workers,
+    );
+    let failed = status.configuration.reload_error.is_some();
+    gauge(
+        registry,
+        "configuration_reload_failed",
+        "1 where the last reload changed nothing because of an error",
+        [(Vec::new(), i64::from(failed))],
     );
 }
 
@@ -158,6 +224,63 @@ fn register_feeds(registry: &mut Registry, feeds: &[FeedStatus]) {
         .iter()
         .map(|feed| (of(feed), i64::from(feed.is_stale)));
     gauge(registry, "feed_stale", "1 where the feed is blind", stale);
+    register_feed_details(registry, feeds);
+}
+
+fn register_feed_details(registry: &mut Registry, feeds: &[FeedStatus]) {
+    let of = |feed: &FeedStatus| labels(&[("source", &feed.source), ("feed", &feed.feed)]);
+    let balanced = feeds
+        .iter()
+        .map(|feed| (of(feed), i64::from(feed.balanced)));
+    gauge(
+        registry,
+        "feed_balanced",
+        "1 where rows received = changed + unchanged + rejected",
+        balanced,
+    );
+    let failures = feeds
+        .iter()
+        .map(|feed| (of(feed), i64::from(feed.consecutive_failures)));
+    gauge(
+        registry,
+        "feed_consecutive_failures",
+        "Failures since the last success",
+        failures,
+    );
+    let offsets = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for feed in feeds {
+        if let Some(ms) = feed.clock_offset_ms.and_then(|ms| i32::try_from(ms).ok()) {
+            offsets.get_or_create(&of(feed)).set(f64::from(ms) / 1000.0);
+        }
+    }
+    registry.register_with_unit(
+        "feed_clock_offset",
+        "The source's clock minus the box's",
+        Unit::Seconds,
+        offsets,
+    );
+    let number = |name: &'static str| {
+        feeds.iter().filter_map(move |feed| {
+            let value = feed.details.get(name)?;
+            let count = value.as_array().map(|list| list.len() as u64);
+            Some((of(feed), signed(count.or(value.as_u64())?)))
+        })
+    };
+    for (metric, help, detail) in [
+        ("feed_agents", "Agents of the last complete poll", "agents"),
+        (
+            "feed_unmapped_states",
+            "State texts that nobody mapped",
+            "unmapped_states",
+        ),
+        (
+            "feed_intervals_missing",
+            "Quarter hours since the installation that are not there",
+            "intervals_missing",
+        ),
+    ] {
+        gauge(registry, metric, help, number(detail));
+    }
 }
 
 fn register_destinations(registry: &mut Registry, destinations: &[DestinationStatus]) {
@@ -206,6 +329,45 @@ fn register_destinations(registry: &mut Registry, destinations: &[DestinationSta
         "destination_records",
         "Records by what became of them",
         outcomes,
+    );
+    register_delivery(registry, destinations);
+}
+
+fn register_delivery(registry: &mut Registry, destinations: &[DestinationStatus]) {
+    let of = |d: &DestinationStatus| labels(&[("destination", &d.name), ("kind", &d.kind)]);
+    let balanced = destinations.iter().map(|d| (of(d), i64::from(d.balanced)));
+    gauge(
+        registry,
+        "destination_balanced",
+        "1 where last seq = skipped + acknowledged + quarantined + expired + damaged + backlog",
+        balanced,
+    );
+    let failures = destinations
+        .iter()
+        .map(|d| (of(d), i64::from(d.consecutive_failures)));
+    gauge(
+        registry,
+        "destination_consecutive_failures",
+        "Failures since something was last taken",
+        failures,
+    );
+    let batch = destinations
+        .iter()
+        .map(|d| (of(d), signed(d.batch_records as u64)));
+    gauge(
+        registry,
+        "destination_batch_records",
+        "Records per batch at present",
+        batch,
+    );
+    let ages = destinations
+        .iter()
+        .filter_map(|d| Some((of(d), signed(d.last_success_s_ago?))));
+    seconds(
+        registry,
+        "destination_last_success_age",
+        "How long ago something was last taken",
+        ages,
     );
 }
 
