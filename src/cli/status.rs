@@ -1,10 +1,11 @@
 //! `status`: the box at a glance.
 
+use std::io::{IsTerminal as _, Write as _, stdout};
 use std::time::Duration;
 
 use super::{ConfigFile, output, remote};
 use crate::config::Config;
-use crate::control::status::{DestinationStatus, FeedStatus, Status};
+use crate::control::status::{DestinationStatus, FeedStatus, Severity, Status};
 use crate::control::{Request, Status as Picture};
 use crate::daemon;
 use crate::lifecycle::exit::Exit;
@@ -29,21 +30,59 @@ pub struct Arguments {
 /// Shows the status. Exits 69 where no daemon runs: then it shows what the store remembers.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let (_, config) = remote::configuration(&arguments.config)?;
+    let is_terminal = stdout().is_terminal();
+    let paint = Paint(is_terminal && std::env::var_os("NO_COLOR").is_none());
     loop {
         let (picture, exit) = look(&config)?;
-        if arguments.json {
-            output::json(&serde_json::to_value(&picture)?);
+        let is_open = if arguments.json {
+            say(&if arguments.watch || !is_terminal {
+                serde_json::to_string(&picture)?
+            } else {
+                serde_json::to_string_pretty(&picture)?
+            })
         } else {
-            if arguments.watch {
-                // Clears the screen and goes to its corner.
-                output::line("\u{1b}[2J\u{1b}[H");
-            }
-            output::line(&render(&picture, exit == Exit::Ok));
-        }
-        if !arguments.watch {
+            let text = render(&picture, exit == Exit::Ok, paint);
+            say(&if arguments.watch && is_terminal {
+                redrawn(&text)
+            } else {
+                text
+            })
+        };
+        // Whoever read the pipe may have gone.
+        if !arguments.watch || !is_open {
             return Ok(exit);
         }
         StopToken::new().wait(WATCH_PERIOD);
+    }
+}
+
+fn say(text: &str) -> bool {
+    let mut out = stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
+/// The text over the former one: each line is written and the rest of it cleared, so that nothing
+/// flickers, and then what is left of the screen.
+fn redrawn(text: &str) -> String {
+    let lines = text.replace('\n', "\u{1b}[K\n");
+    format!("\u{1b}[H{lines}\u{1b}[K\n\u{1b}[J")
+}
+
+/// Colours, on a terminal that wants them.
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    const GREEN: u8 = 32;
+    const YELLOW: u8 = 33;
+    const RED: u8 = 31;
+
+    fn with(self, colour: u8, text: &str) -> String {
+        if self.0 {
+            format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -54,11 +93,11 @@ fn look(config: &Config) -> anyhow::Result<(Picture, Exit)> {
     Ok((daemon::status_at_rest(config)?, Exit::Unavailable))
 }
 
-fn render(status: &Status, runs: bool) -> String {
+fn render(status: &Status, runs: bool, paint: Paint) -> String {
     let state = match (runs, status.ready) {
-        (false, _) => "NOT RUNNING",
-        (true, true) => "ready",
-        (true, false) => "NOT READY",
+        (false, _) => paint.with(Paint::RED, "NOT RUNNING"),
+        (true, true) => paint.with(Paint::GREEN, "ready"),
+        (true, false) => paint.with(Paint::RED, "NOT READY"),
     };
     let mut lines = vec![format!(
         "{}  thrio-edge {}  {state}  at {}",
@@ -95,9 +134,13 @@ fn render(status: &Status, runs: bool) -> String {
         lines.push("\nProblems".to_owned());
     }
     for problem in &status.problems {
+        let colour = match problem.severity {
+            Severity::Error => Paint::RED,
+            Severity::Warning => Paint::YELLOW,
+        };
         lines.push(format!(
             "  {} {}: {}\n      {}",
-            problem.severity.as_str(),
+            paint.with(colour, problem.severity.as_str()),
             problem.subject,
             problem.message,
             problem.remedy
@@ -152,4 +195,23 @@ fn store_line(status: &Status) -> String {
         "\nStore: {} records journaled, {kept} kept{size}\nClock: Thrio's minus the box's: {clock}",
         store.last_seq
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_only() {
+        assert_eq!(Paint(false).with(Paint::RED, "NOT READY"), "NOT READY");
+        assert_eq!(Paint(true).with(Paint::RED, "x"), "\u{1b}[31mx\u{1b}[0m");
+    }
+
+    #[test]
+    fn a_shorter_picture_leaves_nothing_of_the_longer_one() {
+        let drawn = redrawn("one\ntwo");
+        assert!(drawn.starts_with("\u{1b}[H"), "it goes to the corner");
+        assert_eq!(drawn.matches("\u{1b}[K").count(), 2, "each line's rest");
+        assert!(drawn.ends_with("\u{1b}[J"), "what is below");
+    }
 }
