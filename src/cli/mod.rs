@@ -4,6 +4,7 @@
 //! `pub fn run(&Arguments) -> anyhow::Result<Exit>`. What a person reads goes to standard output,
 //! what went wrong to standard error, and the exit code is one of [`Exit`] (architecture §7).
 
+pub mod admin_token;
 pub mod backfill;
 pub mod check;
 pub mod claim;
@@ -46,6 +47,7 @@ enum Command {
     Reload(reload::Arguments),
     Check(check::Arguments),
     Status(status::Arguments),
+    AdminToken(admin_token::Arguments),
     Probe(probe::Arguments),
     Import(import::Arguments),
     Backfill(backfill::Arguments),
@@ -149,6 +151,7 @@ fn execute(command: &Command) -> anyhow::Result<Exit> {
         Command::Reload(arguments) => reload::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Status(arguments) => status::run(arguments),
+        Command::AdminToken(arguments) => admin_token::run(arguments),
         Command::Probe(arguments) => probe::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Backfill(arguments) => backfill::run(arguments),
@@ -203,7 +206,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 fn exit_of_start(error: &StartError) -> Exit {
     match error {
         StartError::Store(error) => exit_of_store(error),
-        StartError::Http(HttpError::NotLoopback(_)) => Exit::Configuration,
+        StartError::Http(HttpError::Unprotected(..) | HttpError::Tls(_)) => Exit::Configuration,
         StartError::Http(_) => Exit::Unavailable,
         StartError::System { .. } => Exit::Io,
     }

@@ -10,19 +10,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{ConfigFile, Failure};
-use crate::clock::{Clock, SystemClock};
-use crate::config::{self, ConnectionConfig, SourceConfig};
-use crate::domain::call::{ConfigurationAnswer, ConfigurationCall, HistoricalCall};
+use crate::clock::SystemClock;
+use crate::config::{self, SourceConfig};
+use crate::daemon::{ProbeFailure, Probing};
 use crate::domain::ids::QueueId;
-use crate::domain::interval::{IntervalStart, Window};
-use crate::domain::record::Run;
 use crate::lifecycle::exit::Exit;
 use crate::stop::StopToken;
-use crate::thrio::api::{ApiOptions, ConfigurationConnection, IntervalFrom};
-use crate::thrio::probe::{
-    Asked, ProbeFeed, ProbeReport, Prober, Pseudonyms, Sample, SavedCall, report,
-};
-use crate::thrio::{ConnectionOptions, ThrioConnection, ThrioError};
+use crate::thrio::api::ApiOptions;
+use crate::thrio::probe::{ProbeFeed, ProbeReport, Pseudonyms, Sample, SavedCall, report};
 
 /// Shows what Thrio (or a saved answer) really sends and which settings understand it.
 #[derive(Debug, clap::Args)]
@@ -77,11 +72,6 @@ impl FeedName {
         }
     }
 }
-
-/// The intervals that a probe asks for: as many as a live run.
-const INTERVALS: i64 = 9;
-/// The last quarter hour asked for is closed at least this long.
-const SETTLE: Duration = Duration::from_mins(5);
 
 /// Probes every feed that was named; unavailable (69) where one brought no understood answer.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -159,15 +149,19 @@ fn source(arguments: &Arguments) -> anyhow::Result<SourceConfig> {
 fn live(arguments: &Arguments, feeds: &[ProbeFeed]) -> anyhow::Result<Vec<ProbeReport>> {
     let source = source(arguments)?;
     let mut saving = arguments.save.as_deref().map(Saving::open).transpose()?;
+    let queue = arguments.queue.as_deref().map(QueueId::new).transpose();
+    let queue = queue.map_err(|error| Failure::new(Exit::Usage, format!("--queue: {error}")))?;
     let probing = Probing {
-        arguments,
         source: &source,
         clock: Arc::new(SystemClock::new()),
         stop: StopToken::new(),
+        queue,
+        polls: arguments.polls,
+        period: Duration::from_secs(arguments.period),
     };
     let mut reports = Vec::new();
     for feed in feeds {
-        let samples = probing.samples(*feed)?;
+        let samples = probing.samples(*feed).map_err(|failure| failed(&failure))?;
         if let Some(saving) = &mut saving {
             saving.save(*feed, &samples, &source.api)?;
         }
@@ -176,113 +170,12 @@ fn live(arguments: &Arguments, feeds: &[ProbeFeed]) -> anyhow::Result<Vec<ProbeR
     Ok(reports)
 }
 
-/// Real requests of one source.
-struct Probing<'a> {
-    arguments: &'a Arguments,
-    source: &'a SourceConfig,
-    clock: Arc<dyn Clock>,
-    stop: StopToken,
-}
-
-impl Probing<'_> {
-    fn samples(&self, feed: ProbeFeed) -> anyhow::Result<Vec<Sample>> {
-        let connection = self.connection(feed)?;
-        let prober = Prober::new(
-            connection.clone(),
-            self.source.api.clone(),
-            self.clock.clone(),
-            self.stop.clone(),
-        );
-        let ask = |asked: &Asked| prober.ask(asked).map_err(|error| unavailable(&error));
-        match feed {
-            ProbeFeed::Queues => Ok(vec![ask(&Asked::Queues)?]),
-            ProbeFeed::Agents => Ok(vec![ask(&Asked::Agents)?]),
-            ProbeFeed::Historical => {
-                let call = self.window_call(&connection)?;
-                Ok(vec![ask(&Asked::Historical(call))?])
-            }
-            ProbeFeed::Realtime => {
-                let mut samples = Vec::new();
-                let mut since = None;
-                for poll in 0..self.arguments.polls {
-                    if poll > 0 {
-                        self.stop.wait(Duration::from_secs(self.arguments.period));
-                    }
-                    let sent = self.clock.now().wall;
-                    samples.push(ask(&Asked::Realtime(since))?);
-                    since = Some(sent);
-                }
-                Ok(samples)
-            }
-        }
-    }
-
-    fn connection(&self, feed: ProbeFeed) -> anyhow::Result<ThrioConnection> {
-        let realtime = self.source.realtime.as_ref().map(|feed| &feed.connection);
-        let historical = self.source.historical.as_ref().map(|feed| &feed.connection);
-        let is_configuration = matches!(feed, ProbeFeed::Queues | ProbeFeed::Agents);
-        let by_realtime = feed == ProbeFeed::Realtime
-            || (is_configuration
-                && self.source.configuration.connection == ConfigurationConnection::Realtime);
-        let config = if by_realtime { realtime } else { historical };
-        let Some(ConnectionConfig { options, password }) = config else {
-            let message = format!(
-                "source \"{}\" has no connection for this feed",
-                self.source.name
-            );
-            return Err(Failure::new(Exit::Configuration, message).into());
-        };
-        let options: ConnectionOptions = options.clone();
-        ThrioConnection::new(options, password.provider(), self.clock.clone()).map_err(|problem| {
-            let message = format!("{} = {}: {}", problem.field, problem.value, problem.hint);
-            Failure::new(Exit::Configuration, message).into()
-        })
-    }
-
-    /// The last closed intervals: one where the answer does not say which.
-    fn window_call(&self, connection: &ThrioConnection) -> anyhow::Result<HistoricalCall> {
-        let historical = &self.source.api.historical;
-        let to = IntervalStart::containing(self.clock.now().wall.minus(SETTLE));
-        let intervals = match historical.interval_from {
-            IntervalFrom::Row => INTERVALS,
-            IntervalFrom::Request => 1,
-        };
-        let queue = match &self.arguments.queue {
-            None => None,
-            Some(id) => Some(
-                QueueId::new(id)
-                    .map_err(|error| Failure::new(Exit::Usage, format!("--queue: {error}")))?,
-            ),
-        };
-        let queues = if queue.is_none() && historical.request().uses("queues") {
-            self.queues(connection)?
-        } else {
-            Vec::new()
-        };
-        Ok(HistoricalCall {
-            window: Window::new(to.plus(-intervals), to),
-            queue,
-            queues,
-            run: Run::Manual,
-        })
-    }
-
-    fn queues(&self, connection: &ThrioConnection) -> anyhow::Result<Vec<QueueId>> {
-        let mut source = connection.source(&self.source.api, self.clock.clone(), self.stop.clone());
-        let answered = source
-            .configuration(ConfigurationCall::Queues)
-            .map_err(|error| unavailable(&error))?;
-        Ok(match answered.value {
-            ConfigurationAnswer::Queues(list) => {
-                list.entries.into_iter().map(|entry| entry.id).collect()
-            }
-            ConfigurationAnswer::Agents(_) => Vec::new(),
-        })
-    }
-}
-
-fn unavailable(error: &ThrioError) -> anyhow::Error {
-    Failure::new(Exit::Unavailable, error.to_string()).into()
+fn failed(failure: &ProbeFailure) -> anyhow::Error {
+    let exit = match failure {
+        ProbeFailure::Configuration(_) => Exit::Configuration,
+        ProbeFailure::Thrio(_) => Exit::Unavailable,
+    };
+    Failure::new(exit, failure.to_string()).into()
 }
 
 /// The folder that answers are kept in, and the stand-ins of this probe.

@@ -1,10 +1,14 @@
 //! What travels over the control socket: one request as a JSON line, then JSON lines back, the last
 //! of which is [`Reply::Done`] or [`Reply::Failed`]. Whoever may open the socket's file may ask.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use crate::domain::ids::SourceName;
+use crate::domain::record::Category;
 use crate::domain::timestamp::WallTime;
 use crate::lifecycle::exit::Exit;
 
@@ -47,6 +51,39 @@ pub enum Request {
         dry_run: bool,
         /// Report until it is done, instead of returning once it is queued.
         follow: bool,
+    },
+    /// Validate a source's settings and save nothing.
+    SourceCheck {
+        /// The settings.
+        settings: GivenSettings,
+    },
+    /// Save a source and run it.
+    SourceSave {
+        /// The settings.
+        settings: GivenSettings,
+    },
+    /// Remove a saved source.
+    SourceRemove {
+        /// Its name.
+        name: SourceName,
+    },
+    /// Log in with settings that need not be saved, and show what comes back.
+    SourceProbe {
+        /// The settings.
+        settings: GivenSettings,
+        /// `realtime`, `historical`, `queues` or `agents`.
+        feed: String,
+        /// How many polls of realtime.
+        polls: u32,
+    },
+    /// Give a state text a category, or take a saved one back.
+    MapState {
+        /// The source.
+        source: SourceName,
+        /// The text as the source wrote it.
+        state: String,
+        /// The category; none takes the saved mapping back.
+        category: Option<Category>,
     },
     /// Make durable what rides.
     StoreFlush,
@@ -138,6 +175,25 @@ pub enum ReplayFrom {
     Time(#[serde(with = "super::rfc3339")] WallTime),
 }
 
+/// A `[[source]]` table as JSON. It may hold passwords: `Debug`, which the log uses, shows the name
+/// only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GivenSettings(pub Map<String, Value>);
+
+impl GivenSettings {
+    /// The source's name; empty where none is given.
+    pub fn name(&self) -> &str {
+        self.0.get("name").and_then(Value::as_str).unwrap_or("")
+    }
+}
+
+impl fmt::Debug for GivenSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GivenSettings({:?})", self.name())
+    }
+}
+
 /// One line back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
@@ -169,6 +225,8 @@ pub struct Refusal {
     pub exit: Exit,
     /// Why.
     pub message: String,
+    /// Each thing that is wrong, where it is settings that were refused.
+    pub problems: Vec<Value>,
 }
 
 impl Refusal {
@@ -177,6 +235,7 @@ impl Refusal {
         Self {
             exit,
             message: message.into(),
+            problems: Vec::new(),
         }
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::Operations;
+use super::question::Question;
 use super::status::Status;
+use super::{Operations, Refusal};
 
 /// Questions that wait at once; a page, a scraper and a few commands need a handful.
 const QUERIES_WAITING_MAX: usize = 32;
@@ -16,7 +18,13 @@ const QUERIES_WAITING_MAX: usize = 32;
 /// Asks the reader thread. Cheap to clone; the thread ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    queries: Sender<oneshot::Sender<Status>>,
+    queries: Sender<Query>,
+}
+
+#[derive(Debug)]
+enum Query {
+    Picture(oneshot::Sender<Status>),
+    Look(Question, oneshot::Sender<Result<Value, Refusal>>),
 }
 
 /// Too many questions wait already, or the process is stopping.
@@ -34,11 +42,24 @@ impl Reader {
         Ok((Self { queries: sender }, thread))
     }
 
-    /// Puts the question; the answer comes through the receiver.
+    /// Asks for the picture; it comes through the receiver.
     pub fn ask(&self) -> Result<oneshot::Receiver<Status>, Busy> {
         let (sender, receiver) = oneshot::channel();
-        match self.queries.try_send(sender) {
-            Ok(()) => Ok(receiver),
+        self.put(Query::Picture(sender)).map(|()| receiver)
+    }
+
+    /// Puts a question; the answer comes through the receiver.
+    pub fn look(
+        &self,
+        question: Question,
+    ) -> Result<oneshot::Receiver<Result<Value, Refusal>>, Busy> {
+        let (sender, receiver) = oneshot::channel();
+        self.put(Query::Look(question, sender)).map(|()| receiver)
+    }
+
+    fn put(&self, query: Query) -> Result<(), Busy> {
+        match self.queries.try_send(query) {
+            Ok(()) => Ok(()),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Busy),
         }
     }
@@ -49,11 +70,17 @@ impl Reader {
     }
 }
 
-fn answer_all(operations: &dyn Operations, queries: &Receiver<oneshot::Sender<Status>>) {
+fn answer_all(operations: &dyn Operations, queries: &Receiver<Query>) {
     for query in queries {
-        // Who asked may have gone: then the picture is not worth taking.
-        if !query.is_closed() {
-            let _ = query.send(operations.status());
+        // Who asked may have gone: then the answer is not worth looking for.
+        match query {
+            Query::Picture(to) if !to.is_closed() => {
+                let _ = to.send(operations.status());
+            }
+            Query::Look(question, to) if !to.is_closed() => {
+                let _ = to.send(operations.look(&question));
+            }
+            Query::Picture(_) | Query::Look(..) => {}
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<WallTime
     parse(&String::deserialize(from)?).map_err(D::Error::custom)
 }
 
-fn parse(text: &str) -> Result<WallTime, chrono::ParseError> {
+pub(super) fn parse(text: &str) -> Result<WallTime, chrono::ParseError> {
     DateTime::parse_from_rfc3339(text).map(|time| WallTime::from_ms(time.timestamp_millis()))
 }
 

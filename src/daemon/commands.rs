@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, bounded};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::settings::refuse_errors;
 use super::{Parts, ReloadError, lock, pause};
 use crate::collector::FeedHandle;
 use crate::collector::configuration::{ConfigurationCommand, ImportOutcome};
@@ -65,6 +66,19 @@ impl Parts {
                 };
                 self.backfill(source.as_deref(), &wish, progress)
             }
+            Request::SourceCheck { settings } => self.check_source(settings),
+            Request::SourceSave { settings } => self.save_source(settings),
+            Request::SourceRemove { name } => self.remove_source(name),
+            Request::SourceProbe {
+                settings,
+                feed,
+                polls,
+            } => self.probe_source(settings, feed, *polls),
+            Request::MapState {
+                source,
+                state,
+                category,
+            } => self.map_state(source, state, *category),
             Request::StoreFlush => {
                 let flushed = self.store.flush(self.clock.now());
                 flushed
@@ -265,7 +279,7 @@ fn reported(report: &BackfillReport) -> Value {
     value
 }
 
-fn plain(value: &impl Serialize) -> Value {
+pub(super) fn plain(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("answers are plain data with text keys")
 }
 
@@ -293,8 +307,10 @@ pub(super) fn refuse_store(error: StoreError) -> Refusal {
     Refusal::new(exit, error.to_string())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn refuse_reload(error: ReloadError) -> Refusal {
+pub(super) fn refuse_reload(error: ReloadError) -> Refusal {
+    if let ReloadError::Config(errors) = error {
+        return refuse_errors(errors);
+    }
     let exit = match &error {
         ReloadError::Config(_) | ReloadError::NeedsRestart(_) => Exit::Configuration,
         ReloadError::NoFile => Exit::Usage,

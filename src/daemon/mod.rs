@@ -13,9 +13,12 @@ mod commands;
 mod delivery_commands;
 mod destinations;
 mod picture;
+mod probing;
 mod problems;
+mod questions;
 mod queue_filter;
 mod reload;
+mod settings;
 mod sources;
 mod stopping;
 mod upkeep;
@@ -28,13 +31,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use at_rest::{perform_at_rest, status_at_rest};
+pub use probing::{ProbeFailure, Probing};
 pub use reload::{ReloadError, Reloaded};
 pub use stopping::{Remaining, StopReport};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{
-    ControlServer, ControlSocket, HttpError, Operations, Reader, Refusal, Request, Status,
+    AdminToken, ControlServer, ControlSocket, HttpError, Operations, Question, Reader, Refusal,
+    Request, Status,
 };
 use crate::domain::ids::Feed;
 use crate::domain::timestamp::{Now, WallTime};
@@ -113,6 +118,8 @@ struct Parts {
     store_command: Mutex<()>,
     /// Held by the one reload that may run.
     reloading: Mutex<()>,
+    /// Held by the one change of the saved settings that may run.
+    saving: Mutex<()>,
     on_failure: Box<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -151,9 +158,10 @@ impl Daemon {
             let state_dir = applied.config.store.state_dir.clone();
             (state_dir, applied.config.control.clone())
         };
-        let socket = ControlSocket::open(&state_dir, operations, reader.0.clone())
+        let socket = ControlSocket::open(&state_dir, Arc::clone(&operations), reader.0.clone())
             .map_err(StartError::system("the control socket"))?;
-        let server = ControlServer::start(&control, reader.0.clone())?;
+        let token = AdminToken::of(&state_dir);
+        let server = ControlServer::start(&control, reader.0.clone(), operations, token)?;
         tracing::info!(address = %server.address(), "control server");
         Ok(Self {
             parts,
@@ -219,6 +227,10 @@ impl Operations for Desk {
         self.0.picture()
     }
 
+    fn look(&self, question: &Question) -> Result<serde_json::Value, Refusal> {
+        self.0.look(question)
+    }
+
     fn perform(
         &self,
         request: &Request,
@@ -258,6 +270,7 @@ impl Parts {
             stopping: AtomicBool::new(false),
             store_command: Mutex::default(),
             reloading: Mutex::default(),
+            saving: Mutex::default(),
             on_failure,
         };
         Ok((parts, opened.origin))

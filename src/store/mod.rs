@@ -57,9 +57,9 @@ pub use crate::domain::historical::{KnownInterval, KnownIntervals};
 use crate::domain::batch::CurrentState;
 use crate::domain::health::FeedState;
 use crate::domain::ids::{
-    AgentId, BoxId, DestinationName, Feed, RecordSeq, SeqRange, SourceName, StoreId,
+    AgentId, BoxId, DestinationName, Feed, QueueId, RecordSeq, SeqRange, SourceName, StoreId,
 };
-use crate::domain::interval::Window;
+use crate::domain::interval::{IntervalStart, Window};
 use crate::domain::record::{AgentChange, CoverageEntry, IntervalRecord, Record, StateCode};
 use crate::domain::timestamp::{Now, WallTime};
 use engine::Engine;
@@ -291,6 +291,28 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(RecordSeq, IntervalRecord)>, StoreError> {
         self.engine.intervals(source, window, limit)
+    }
+
+    /// The last revisions after this interval and queue, in the store's order (by interval, within
+    /// it by when a queue was first seen), at most `limit`.
+    pub fn interval_page(
+        &self,
+        source: &SourceName,
+        window: Window,
+        after: Option<&(IntervalStart, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, IntervalRecord)>, StoreError> {
+        self.engine.interval_page(source, window, after, limit)
+    }
+
+    /// The last revisions of one queue, by interval: one look-up for each of the window.
+    pub fn queue_intervals(
+        &self,
+        source: &SourceName,
+        queue: &QueueId,
+        window: Window,
+    ) -> Result<Vec<(RecordSeq, IntervalRecord)>, StoreError> {
+        self.engine.queue_intervals(source, queue, window)
     }
 
     /// The coverage entries of the window, oldest first.

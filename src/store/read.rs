@@ -11,13 +11,13 @@ use super::live::Live;
 use super::rows::{self, AgentRow};
 use super::tables::{
     AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, ROSTER, ROSTER_AGENT, ROSTER_QUEUE,
-    SourceNumber, TIME_INDEX, coverage_key, hour_key, hour_of_key, interval_of_key,
+    SourceNumber, TIME_INDEX, coverage_key, hour_key, hour_of_key, interval_key, interval_of_key,
     interval_prefix, number_of_key,
 };
 use super::{KnownInterval, KnownIntervals, Page, ReadLimit, StoreError, StoredRoster};
 use crate::domain::batch::CurrentState;
-use crate::domain::ids::{Feed, RecordSeq, SeqRange, SourceName};
-use crate::domain::interval::Window;
+use crate::domain::ids::{Feed, QueueId, RecordSeq, SeqRange, SourceName};
+use crate::domain::interval::{IntervalStart, Window};
 use crate::domain::record::{
     AgentChange, CoverageEntry, Figures, IntervalRecord, Record, SequencedRecord, StateCode,
 };
@@ -140,6 +140,69 @@ impl Engine {
         Ok(found)
     }
 
+    /// See [`super::Store::interval_page`].
+    pub(super) fn interval_page(
+        &self,
+        source: &SourceName,
+        window: Window,
+        after: Option<&(IntervalStart, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, IntervalRecord)>, StoreError> {
+        let live = self.lock_live();
+        let mut found = Vec::new();
+        let Some(number) = live.dictionary.known_source(source) else {
+            return Ok(found);
+        };
+        let mut from = interval_prefix(number, window.from).to_vec();
+        if let Some((start, queue)) = after.filter(|(start, _)| *start >= window.from) {
+            // The key after the last one of the page before; a queue that nobody knows is after none.
+            let queue = live.dictionary.known_queue(queue);
+            from = queue.map_or_else(
+                || interval_prefix(number, *start).to_vec(),
+                |queue| [&interval_key(number, *start, queue)[..], &[0]].concat(),
+            );
+        }
+        let to = interval_prefix(number, window.to);
+        self.read(|txn| {
+            INTERVALS.read(txn)?.scan(&from, &to, |key, value| {
+                let row = interval_row(&live, source, key, value)?;
+                found.push((row.seq, row.record));
+                Ok(found.len() < limit)
+            })
+        })?;
+        Ok(found)
+    }
+
+    /// See [`super::Store::queue_intervals`].
+    pub(super) fn queue_intervals(
+        &self,
+        source: &SourceName,
+        queue: &QueueId,
+        window: Window,
+    ) -> Result<Vec<(RecordSeq, IntervalRecord)>, StoreError> {
+        let live = self.lock_live();
+        let known = live
+            .dictionary
+            .known_source(source)
+            .zip(live.dictionary.known_queue(queue));
+        let mut found = Vec::new();
+        let Some((number, queue)) = known else {
+            return Ok(found);
+        };
+        self.read(|txn| {
+            let table = INTERVALS.read(txn)?;
+            for start in window.starts() {
+                let key = interval_key(number, start, queue);
+                if let Some(value) = table.get(&key)? {
+                    let row = interval_row(&live, source, &key, &value)?;
+                    found.push((row.seq, row.record));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     fn scan_intervals(
         &self,
         source: &SourceName,
@@ -165,12 +228,7 @@ impl Engine {
                     return Ok(false);
                 }
                 left -= 1;
-                let damaged = |error| INTERVALS.damaged(key, error);
-                let start = interval_of_key(&key[2..6]).map_err(damaged)?;
-                let queue = live
-                    .dictionary
-                    .queue_name(number_of_key(key).map_err(damaged)?)?;
-                each(rows::read_interval(value, source.clone(), queue, start).map_err(damaged)?);
+                each(interval_row(&live, source, key, value)?);
                 Ok(true)
             })
         })
@@ -321,6 +379,20 @@ impl Engine {
         states.sort_by(|a, b| a.agent.cmp(&b.agent));
         Ok(states)
     }
+}
+
+fn interval_row(
+    live: &Live,
+    source: &SourceName,
+    key: &[u8],
+    value: &[u8],
+) -> Result<rows::IntervalRow, StoreError> {
+    let damaged = |error| INTERVALS.damaged(key, error);
+    let start = interval_of_key(&key[2..6]).map_err(damaged)?;
+    let queue = live
+        .dictionary
+        .queue_name(number_of_key(key).map_err(damaged)?)?;
+    rows::read_interval(value, source.clone(), queue, start).map_err(damaged)
 }
 
 fn current(
