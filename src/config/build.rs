@@ -102,13 +102,17 @@ pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -
     }
 
     let (store, control, log, stop_timeout) = own?;
+    let mut destinations = destinations.into_iter().collect::<Option<Vec<_>>>()?;
+    for destination in &mut destinations {
+        destination.keep_state_in(&store.state_dir);
+    }
     Some(Parts {
         store,
         control,
         log,
         stop_timeout,
         sources: sources.into_iter().collect::<Option<_>>()?,
-        destinations: destinations.into_iter().collect::<Option<_>>()?,
+        destinations,
     })
 }
 

@@ -8,6 +8,7 @@ use super::worker::{Step, WorkerThread};
 use super::{Parts, StartError};
 use crate::clock::Clock;
 use crate::config::{DestinationConfig, DestinationTarget};
+use crate::destination::file::FileDestination;
 use crate::destination::postgres::PostgresDestination;
 use crate::destination::sqlite::SqliteDestination;
 use crate::destination::{Destination, Secret};
@@ -88,6 +89,9 @@ pub(crate) fn connector(target: &DestinationTarget, clock: Arc<dyn Clock>) -> Bo
     match target {
         DestinationTarget::Sqlite(options) => {
             Box::new(SqliteDestination::new(options.clone(), clock))
+        }
+        DestinationTarget::File(options) => {
+            Box::new(FileDestination::new((**options).clone(), clock))
         }
         DestinationTarget::Postgres(config) => {
             let password = config.password.as_ref();

@@ -3,6 +3,7 @@
 //! Nothing here retries: an error says whether trying again can help, and `domain::delivery`
 //! decides.
 
+pub mod file;
 pub mod postgres;
 pub mod rows;
 pub mod runtime;

@@ -1,8 +1,11 @@
 //! `[[destination]]`: where records go, and what all kinds share. The keys of each kind have a file
 //! of their own.
 
+mod file;
 mod postgres;
 mod sqlite;
+
+use std::path::Path;
 
 pub use self::postgres::PostgresConfig;
 use super::build::BATCH_BYTES;
@@ -11,6 +14,7 @@ use super::source::{allowed_name, subject};
 use super::surroundings::Surroundings;
 use super::text;
 use super::tree::{Table, Value};
+use crate::destination::file::FileOptions;
 use crate::destination::sqlite::SqliteOptions;
 use crate::domain::delivery::{DeliveryOptions, StartAt};
 use crate::domain::ids::{DestinationName, Feed, SourceName};
@@ -26,7 +30,7 @@ pub const KINDS_KNOWN: [&str; 6] = [
     "file",
 ];
 /// The kinds that this build delivers to.
-pub const KINDS_OF_THIS_BUILD: [&str; 2] = ["sqlite", "postgres"];
+pub const KINDS_OF_THIS_BUILD: [&str; 3] = ["sqlite", "postgres", "file"];
 
 /// One destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,17 @@ pub enum DestinationTarget {
     Sqlite(SqliteOptions),
     /// A PostgreSQL database.
     Postgres(Box<PostgresConfig>),
+    /// A directory of files.
+    File(Box<FileOptions>),
+}
+
+impl DestinationConfig {
+    /// Says where the box keeps its state, for destinations that keep some there too.
+    pub(super) fn keep_state_in(&mut self, state_dir: &Path) {
+        if let DestinationTarget::File(options) = &mut self.target {
+            options.work_folder = file::work_folder(state_dir, &self.name);
+        }
+    }
 }
 
 impl DestinationTarget {
@@ -54,13 +69,20 @@ impl DestinationTarget {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
+            Self::File(_) => "file",
         }
+    }
+
+    /// Whether a live lane may run ahead of the backlog there.
+    const fn has_lanes(&self) -> bool {
+        !matches!(self, Self::File(_))
     }
 
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Sqlite(a), Self::Sqlite(b)) => a.path == b.path,
             (Self::Postgres(a), Self::Postgres(b)) => a.options.is_same_place(&b.options),
+            (Self::File(a), Self::File(b)) => a.directory == b.directory,
             _ => false,
         }
     }
@@ -87,6 +109,9 @@ pub(super) fn read<'r>(
         Some("postgres") => postgres::read(&section, around)
             .map(Box::new)
             .map(DestinationTarget::Postgres),
+        Some("file") => file::read(&section)
+            .map(Box::new)
+            .map(DestinationTarget::File),
         _ if reader.is_listing => {
             list(&section, around);
             None
@@ -95,16 +120,21 @@ pub(super) fn read<'r>(
         _ => return None,
     };
     section.finish();
+    let target = target?;
     Some(DestinationConfig {
         name: name?.value,
-        delivery,
-        target: target?,
+        delivery: DeliveryOptions {
+            lanes: target.has_lanes(),
+            ..delivery
+        },
+        target,
     })
 }
 
 /// Every kind is read, so that every key gets known.
 fn list(section: &Section<'_>, around: &Surroundings) {
     sqlite::read(section);
+    file::read(section);
     postgres::read(section, around);
 }
 
@@ -232,6 +262,11 @@ pub(super) fn check_targets(
                 "path",
                 format!("destination \"{}\" writes this file already", twin.name),
                 "give each its own file",
+            ),
+            DestinationTarget::File(_) => (
+                "directory",
+                format!("destination \"{}\" writes into it already", twin.name),
+                "give each its own directory",
             ),
             DestinationTarget::Postgres(_) => (
                 "url",
