@@ -3,6 +3,7 @@
 //!
 //! A kind brings [`Kind`]; `suite!` turns it into tests.
 
+pub(crate) mod document;
 pub(crate) mod facts;
 pub(crate) mod history;
 pub(crate) mod records;

@@ -6,8 +6,14 @@ mod destination_suite;
 #[path = "../support/postgres_server.rs"]
 mod postgres_server;
 
+mod bridge;
+mod document;
+mod drain;
 mod own;
 mod place;
+mod schema;
+mod tls;
+mod trouble;
 
 use std::sync::LazyLock;
 

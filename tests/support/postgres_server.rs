@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -127,6 +127,14 @@ impl PostgresServer {
         self.wait_for_end();
     }
 
+    /// Kills the server and all of its processes' parent, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().expect("killed");
+        }
+        self.wait_for_end();
+    }
+
     fn wait_for_end(&mut self) {
         let Some(mut child) = self.child.take() else {
             return;
@@ -134,6 +142,14 @@ impl PostgresServer {
         wait_until("the server's end", || {
             child.try_wait().expect("asked").is_some()
         });
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// A new database that the test's user owns.
@@ -177,6 +193,22 @@ impl PostgresServer {
             Ok::<_, tokio_postgres::Error>(client)
         })?;
         Ok(Sql { runtime, client })
+    }
+
+    /// Gives the server a certificate and its key, and lets it speak TLS from now on.
+    pub(crate) fn set_certificate(&self, certificate_pem: &str, key_pem: &str) {
+        for (name, text) in [("server.crt", certificate_pem), ("server.key", key_pem)] {
+            let path = self.folder.join("data").join(name);
+            // The server may be reading: it is replaced whole.
+            let new = path.with_extension("new");
+            fs::write(&new, text).expect("written");
+            fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).expect("set");
+            give_to_server(&new);
+            fs::rename(&new, &path).expect("replaced");
+        }
+        let admin = self.admin("postgres");
+        admin.run("ALTER SYSTEM SET ssl = on");
+        admin.run("SELECT pg_reload_conf()");
     }
 }
 
@@ -298,6 +330,7 @@ fn start_guard(folder: &Path) -> Child {
             kill -INT "$pid"
             tail --pid="$pid" -f /dev/null
         fi
+        umount "$1/small" 2> /dev/null
         rm -rf "$1"
     "#;
     Command::new("sh")

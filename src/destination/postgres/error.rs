@@ -214,7 +214,7 @@ fn of_tls(place: &str, error: &rustls::Error) -> SendError {
             "the certificate is another host's: name the host in the url as the certificate does, \
              or let the server have one with this name"
         }
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the certificate's authority is not trusted here: name its certificate in ca_file"
         }
         _ => {

@@ -16,7 +16,7 @@ pub struct Migration {
     /// Its statements, with `{t}` before a table's name and `{p}` before an index's.
     pub sql: &'static str,
     /// The oldest program (by the version of its tables) that may write them afterwards.
-    pub writable_from: i32,
+    pub writable_from: i64,
 }
 
 /// Number n makes version n + 1.
@@ -26,9 +26,9 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 }];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS {t}schema (
-  version integer NOT NULL,
+  version bigint NOT NULL,
   applied_at timestamptz NOT NULL,
-  writable_from integer NOT NULL,
+  writable_from bigint NOT NULL,
   PRIMARY KEY (version)
 );
 ";
@@ -36,8 +36,8 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS {t}schema (
 /// The tables as they were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Found {
-    version: i32,
-    writable_from: i32,
+    version: i64,
+    writable_from: i64,
 }
 
 /// Checks the version, and makes what is missing.
@@ -94,8 +94,8 @@ fn is_current(
     Ok(found.version >= ours)
 }
 
-fn version_of(migrations: &[Migration]) -> i32 {
-    i32::try_from(migrations.len()).expect("few")
+fn version_of(migrations: &[Migration]) -> i64 {
+    i64::try_from(migrations.len()).expect("few")
 }
 
 fn missing(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> SendError {
@@ -136,8 +136,8 @@ fn ddl(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> Str
     text
 }
 
-fn pending(found: Found, migrations: &[Migration]) -> impl Iterator<Item = (i32, &Migration)> {
-    let numbered = (1_i32..).zip(migrations);
+fn pending(found: Found, migrations: &[Migration]) -> impl Iterator<Item = (i64, &Migration)> {
+    let numbered = (1_i64..).zip(migrations);
     numbered.filter(move |(version, _)| *version > found.version)
 }
 

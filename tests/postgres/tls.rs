@@ -1,0 +1,110 @@
+//! TLS against the real server: what a certificate must be to be trusted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use thrio_edge::destination::Destination;
+use thrio_edge::destination::postgres::{PostgresDestination, PostgresOptions, ServerHost};
+
+use crate::destination_suite::records::source;
+use crate::destination_suite::writer;
+use crate::own::{clock, held};
+use crate::place::password;
+use crate::postgres_server::{PASSWORD, PostgresServer};
+
+/// An authority of the test's own.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    folder: tempfile::TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let folder = tempfile::tempdir().expect("a folder");
+        let pem = params.self_signed(&key).expect("signed").pem();
+        fs::write(folder.path().join("ca.pem"), pem).expect("written");
+        Self {
+            issuer: Issuer::new(params, key),
+            folder,
+        }
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// Lets the server have a certificate for this name.
+    pub(crate) fn certify(&self, server: &PostgresServer, name: &str, expired: bool) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        if expired {
+            params.not_before = date_time_ymd(2024, 1, 1);
+            params.not_after = date_time_ymd(2025, 1, 1);
+        }
+        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
+        server.set_certificate(&certificate.pem(), &key.serialize_pem());
+    }
+}
+
+/// The server of this module alone: its certificate changes.
+static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
+
+/// Over TLS, under the name that certificates are made for.
+pub(crate) fn options(server: &PostgresServer, ca_file: Option<&Path>) -> PostgresOptions {
+    let database = server.new_database();
+    let mut options = PostgresOptions::new(server.url(&database).parse().expect("a URL"));
+    options.server.host = ServerHost::Tcp("localhost".to_owned());
+    options.server.tls = true;
+    options.ca_file = ca_file.map(Path::to_owned);
+    options
+}
+
+#[test]
+fn only_a_certificate_that_an_authority_signed_for_this_host_and_time_is_trusted() {
+    let ours = Authority::new();
+    let open = |ca_file: Option<&Path>| {
+        let options = options(&SERVER, ca_file);
+        let mut to = PostgresDestination::new(options, Some(password(PASSWORD)), clock());
+        to.open(&writer("box-1", 1, &[source()]))
+    };
+    ours.certify(&SERVER, "localhost", false);
+    open(Some(&ours.file())).unwrap_or_else(|error| panic!("{error}"));
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl WHERE ssl";
+    assert_ne!(SERVER.admin("postgres").one(encrypted), "");
+
+    let text = held(open(None));
+    assert!(text.contains("name its certificate in ca_file"), "{text}");
+
+    ours.certify(&SERVER, "db.example.com", false);
+    let text = held(open(Some(&ours.file())));
+    assert!(text.contains("another host's"), "{text}");
+
+    ours.certify(&SERVER, "localhost", true);
+    let text = held(open(Some(&ours.file())));
+    assert!(text.contains("has expired: renew it"), "{text}");
+
+    let theirs = Authority::new();
+    theirs.certify(&SERVER, "localhost", false);
+    let text = held(open(Some(&ours.file())));
+    assert!(
+        text.contains("TLS:") && text.contains("authority"),
+        "{text}"
+    );
+
+    let key = KeyPair::generate().expect("a key");
+    let own = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let own = own.self_signed(&key).expect("signed");
+    SERVER.set_certificate(&own.pem(), &key.serialize_pem());
+    let text = held(open(Some(&ours.file())));
+    assert!(text.contains("name its certificate in ca_file"), "{text}");
+
+    let nothing = ours.file().with_file_name("empty.pem");
+    fs::write(&nothing, "").expect("written");
+    let text = held(open(Some(&nothing)));
+    assert!(text.contains("holds no certificate"), "{text}");
+}
