@@ -2,6 +2,7 @@
 //!
 //! Nothing here is written by hand: [`super::section::Section`] notes each key when it is read.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::section::Reader;
@@ -30,6 +31,47 @@ impl KeyNote {
             format!("{}.{}", self.table, self.key)
         }
     }
+}
+
+impl KeyNote {
+    /// Its default as a value; none where there is none.
+    pub fn default_value(&self) -> Option<serde_json::Value> {
+        let line = format!("value = {}", self.default.as_ref()?);
+        let table: toml::Table = line.parse().ok()?;
+        serde_json::to_value(table.get("value")?).ok()
+    }
+
+    /// What `conf/thrio-edge.toml` says of it, where it says something of this key alone.
+    pub fn help(&self) -> Option<&'static str> {
+        HELP.get(&self.path()).map(String::as_str)
+    }
+}
+
+static HELP: LazyLock<HashMap<String, String>> =
+    LazyLock::new(|| helps(include_str!("../../conf/thrio-edge.toml")));
+
+/// The comment above each key.
+fn helps(text: &str) -> HashMap<String, String> {
+    let mut helps = HashMap::new();
+    let (mut table, mut comment) = (String::new(), Vec::new());
+    for line in text.lines() {
+        let bare = line.strip_prefix('#').unwrap_or(line);
+        if bare.starts_with('[') {
+            let name = bare.split(']').next().unwrap_or_default();
+            name.trim_start_matches('[').clone_into(&mut table);
+            comment.clear();
+        } else if let Some(words) = line.strip_prefix("# ") {
+            comment.push(words.trim());
+        } else if let Some((key, _)) = bare.split_once(" = ") {
+            if !comment.is_empty() {
+                helps.insert(format!("{table}.{key}"), comment.join(" "));
+            }
+            comment.clear();
+        } else {
+            comment.clear();
+        }
+    }
+    helps
 }
 
 static CATALOGUE: LazyLock<Vec<KeyNote>> = LazyLock::new(|| {
@@ -105,4 +147,23 @@ pub(super) fn in_table(path: &str) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_explained_by_the_comment_above_it() {
+        let period = catalogue()
+            .iter()
+            .find(|note| note.key == "transaction_collection_interval_s")
+            .unwrap();
+        assert_eq!(period.default_value(), Some(15.into()));
+        let help = period.help().unwrap();
+        assert!(help.contains("the period of the polls"), "{help}");
+        let helps = helps("[a]\n# One\n# two.\n#x = 1\n#y = 2\n\n# Lost.\n\nz = 3\n");
+        assert_eq!(helps.len(), 1);
+        assert_eq!(helps["a.x"], "One two.");
+    }
 }

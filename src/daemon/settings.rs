@@ -40,6 +40,8 @@ impl Parts {
                     "table": note.table,
                     "key": note.key,
                     "default": note.default,
+                    "default_value": note.default_value(),
+                    "help": note.help(),
                     "allowed": note.allowed,
                     "is_secret": note.is_secret,
                 })

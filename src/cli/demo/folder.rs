@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cli::Failure;
+use crate::control::AdminToken;
 use crate::lifecycle::exit::Exit;
 
 /// Says that the folder may be emptied.
@@ -65,6 +66,14 @@ impl Folder {
     /// The configuration: a real one, to look at and to copy from.
     pub(super) fn configuration(&self) -> PathBuf {
         self.path.join("thrio-edge.toml")
+    }
+
+    /// Makes the token that changes on the page need.
+    pub(super) fn make_admin_token(&self) -> anyhow::Result<String> {
+        let state_dir = self.path.join("state");
+        let said = || format!("the admin token in {}", state_dir.display());
+        fs::create_dir_all(&state_dir).with_context(said)?;
+        AdminToken::of(&state_dir).make().with_context(said)
     }
 
     /// Writes the configuration; answers where.

@@ -60,10 +60,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     })?;
     let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(arguments.speed));
     let server = start_simulator(arguments.seed, &clock)?;
+    let token = folder.make_admin_token()?;
     let daemon = start_box(&folder, &server, &clock, &stop)?;
     let mut tally = Tally::default();
     let mut screen = Screen::new(std::io::stdout().is_terminal());
     screen.introduce(&folder, &server, &daemon, arguments.speed);
+    screen.say(&format!("Admin token       {token}\n"));
     watch(&daemon, &clock, arguments.length, &stop, |status, now| {
         tally.read_on(daemon.store());
         screen.draw(status, &tally, now);

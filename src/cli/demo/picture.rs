@@ -53,7 +53,6 @@ impl Screen {
         self.say(&format!(
             "Clock             {speed} seconds pass in one; Ctrl-C ends"
         ));
-        self.say("");
     }
 
     /// A line that stays.
