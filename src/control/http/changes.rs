@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -23,31 +23,40 @@ const SEQS_MAX: usize = 1_000;
 /// The most polls of one test.
 const POLLS_MAX: u32 = 10;
 
-/// The body as this type.
-pub(super) fn body<T: DeserializeOwned>(headers: &HeaderMap, bytes: &Bytes) -> Result<T, Problem> {
+/// A JSON body as this type.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        // The guard has read it already.
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|_| Problem::bad_request("the body cannot be read"))?;
+        if !is_json {
+            let message = "the body must be application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "not_json", message));
+        }
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            // serde quotes values; a body may hold a password.
+            let place = format!("line {} column {}", error.line(), error.column());
+            let what = match error.classify() {
+                serde_json::error::Category::Data => "the body does not fit, see openapi.yaml",
+                _ => "the body is no JSON",
+            };
+            Problem::bad_request(format!("{what} ({place})"))
+        })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
-    let is_json = kind
-        .and_then(|kind| kind.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    if !is_json {
-        let message = "the body must be application/json";
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "not_json",
-            message,
-        ));
-    }
-    serde_json::from_slice(bytes).map_err(|error| {
-        // serde quotes values; a body may hold a password.
-        let place = format!("line {} column {}", error.line(), error.column());
-        let what = match error.classify() {
-            serde_json::error::Category::Data => "the body does not fit, see openapi.yaml",
-            _ => "the body is no JSON",
-        };
-        Problem::bad_request(format!("{what} ({place})"))
-    })
+    kind.and_then(|kind| kind.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 pub(super) async fn reload(State(desk): State<Desk>) -> Answer {
@@ -56,7 +65,7 @@ pub(super) async fn reload(State(desk): State<Desk>) -> Answer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Import {
+pub(super) struct Import {
     source: Option<SourceName>,
     #[serde(default)]
     dry_run: bool,
@@ -64,12 +73,14 @@ struct Import {
     confirm: bool,
 }
 
-pub(super) async fn import(State(desk): State<Desk>, headers: HeaderMap, bytes: Bytes) -> Answer {
-    let Import {
+pub(super) async fn import(
+    State(desk): State<Desk>,
+    Body(Import {
         source,
         dry_run,
         confirm,
-    } = body(&headers, &bytes)?;
+    }): Body<Import>,
+) -> Answer {
     let source = source.map(|name| name.to_string());
     desk.perform(Request::Import {
         source,
@@ -81,7 +92,7 @@ pub(super) async fn import(State(desk): State<Desk>, headers: HeaderMap, bytes: 
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Backfill {
+pub(super) struct Backfill {
     source: Option<SourceName>,
     from: String,
     to: String,
@@ -90,8 +101,7 @@ struct Backfill {
     dry_run: bool,
 }
 
-pub(super) async fn backfill(State(desk): State<Desk>, headers: HeaderMap, bytes: Bytes) -> Answer {
-    let given: Backfill = body(&headers, &bytes)?;
+pub(super) async fn backfill(State(desk): State<Desk>, Body(given): Body<Backfill>) -> Answer {
     let at = |name: &str, text: &str| {
         moment(text).map_err(|error| Problem::bad_request(format!("{name}: {error}")))
     };
@@ -109,7 +119,7 @@ pub(super) async fn backfill(State(desk): State<Desk>, headers: HeaderMap, bytes
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OfQuarantine {
+pub(super) struct OfQuarantine {
     destination: DestinationName,
     seqs: Option<Vec<u64>>,
 }
@@ -129,10 +139,8 @@ impl OfQuarantine {
 
 pub(super) async fn retry_quarantined(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
+    Body(given): Body<OfQuarantine>,
 ) -> Answer {
-    let given: OfQuarantine = body(&headers, &bytes)?;
     desk.perform(Request::QuarantineRetry {
         destination: given.destination.to_string(),
         records: OfQuarantine::records(given.seqs)?,
@@ -142,10 +150,8 @@ pub(super) async fn retry_quarantined(
 
 pub(super) async fn discard_quarantined(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
+    Body(given): Body<OfQuarantine>,
 ) -> Answer {
-    let given: OfQuarantine = body(&headers, &bytes)?;
     desk.perform(Request::QuarantineDiscard {
         destination: given.destination.to_string(),
         records: OfQuarantine::records(given.seqs)?,
@@ -155,14 +161,13 @@ pub(super) async fn discard_quarantined(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Replay {
+pub(super) struct Replay {
     destination: DestinationName,
     from_seq: Option<u64>,
     from: Option<String>,
 }
 
-pub(super) async fn replay(State(desk): State<Desk>, headers: HeaderMap, bytes: Bytes) -> Answer {
-    let given: Replay = body(&headers, &bytes)?;
+pub(super) async fn replay(State(desk): State<Desk>, Body(given): Body<Replay>) -> Answer {
     let from = match (given.from_seq, given.from) {
         (Some(seq), None) => ReplayFrom::Seq(seq),
         (None, Some(text)) => ReplayFrom::Time(moment(&text).map_err(Problem::bad_request)?),
@@ -174,26 +179,22 @@ pub(super) async fn replay(State(desk): State<Desk>, headers: HeaderMap, bytes: 
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OfDestination {
+pub(super) struct OfDestination {
     destination: DestinationName,
 }
 
 pub(super) async fn stop_replay(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
+    Body(OfDestination { destination }): Body<OfDestination>,
 ) -> Answer {
-    let OfDestination { destination } = body(&headers, &bytes)?;
     let destination = destination.to_string();
     desk.perform(Request::ReplayStop { destination }).await
 }
 
 pub(super) async fn retry_destination(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
+    Body(OfDestination { destination }): Body<OfDestination>,
 ) -> Answer {
-    let OfDestination { destination } = body(&headers, &bytes)?;
     let destination = destination.to_string();
     desk.perform(Request::DestinationRetry { destination })
         .await
@@ -201,19 +202,14 @@ pub(super) async fn retry_destination(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Mapping {
+pub(super) struct Mapping {
     source: SourceName,
     state: StateText,
     #[serde(deserialize_with = "Option::deserialize")]
     category: Option<Category>,
 }
 
-pub(super) async fn map_state(
-    State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
-) -> Answer {
-    let given: Mapping = body(&headers, &bytes)?;
+pub(super) async fn map_state(State(desk): State<Desk>, Body(given): Body<Mapping>) -> Answer {
     if matches!(given.category, Some(Category::Unmapped | Category::Unknown)) {
         let message = "only the program itself gives UNMAPPED and UNKNOWN";
         return Err(Problem::bad_request(message));
@@ -228,25 +224,23 @@ pub(super) async fn map_state(
 
 pub(super) async fn save_source(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
+    Body(given): Body<Map<String, Value>>,
 ) -> Answer {
-    let settings = settings(body(&headers, &bytes)?)?;
+    let settings = settings(given)?;
     desk.perform(Request::SourceSave { settings }).await
 }
 
 pub(super) async fn check_source(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
+    Body(given): Body<Map<String, Value>>,
 ) -> Answer {
-    let settings = settings(body(&headers, &bytes)?)?;
+    let settings = settings(given)?;
     desk.perform(Request::SourceCheck { settings }).await
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Probe {
+pub(super) struct Probe {
     settings: Map<String, Value>,
     feed: ProbedFeed,
     #[serde(default = "one")]
@@ -277,12 +271,7 @@ const fn one() -> u32 {
     1
 }
 
-pub(super) async fn probe_source(
-    State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
-) -> Answer {
-    let given: Probe = body(&headers, &bytes)?;
+pub(super) async fn probe_source(State(desk): State<Desk>, Body(given): Body<Probe>) -> Answer {
     if !(1..=POLLS_MAX).contains(&given.polls) {
         return Err(Problem::bad_request(format!("polls: 1 to {POLLS_MAX}")));
     }
@@ -296,16 +285,14 @@ pub(super) async fn probe_source(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OfSource {
+pub(super) struct OfSource {
     name: SourceName,
 }
 
 pub(super) async fn remove_source(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
+    Body(OfSource { name }): Body<OfSource>,
 ) -> Answer {
-    let OfSource { name } = body(&headers, &bytes)?;
     desk.perform(Request::SourceRemove { name }).await
 }
 

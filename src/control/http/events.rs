@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -50,9 +50,8 @@ struct Listener {
 pub(super) async fn events(
     State(desk): State<Desk>,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    mut given: Parameters,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut given = Parameters::parse(query.as_deref())?;
     let asked = given.seq("since_seq")?;
     given.finish()?;
     let seen = headers.get("last-event-id").map(|value| {

@@ -20,7 +20,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
@@ -311,10 +310,8 @@ struct Login {
 
 async fn log_in(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    bytes: Bytes,
+    changes::Body(Login { token }): changes::Body<Login>,
 ) -> Result<Response, Problem> {
-    let Login { token } = changes::body(&headers, &bytes)?;
     let (cookie, until) = desk.sessions.log_in(token.trim(), desk.is_secure)?;
     tracing::info!("somebody logged in on the page");
     let answer = Json(json!({"logged_in": true, "until": until.to_string()}));

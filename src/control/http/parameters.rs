@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use url::form_urlencoded;
 
 use super::super::question::{PAGE_ROWS_MAX, Span};
@@ -24,8 +26,16 @@ pub(super) struct Parameters {
     given: BTreeMap<String, String>,
 }
 
+impl<S: Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::parse(parts.uri.query())
+    }
+}
+
 impl Parameters {
-    pub(super) fn parse(query: Option<&str>) -> Result<Self, Problem> {
+    fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let mut given = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or("").as_bytes()) {
             if given.insert(name.to_string(), value.to_string()).is_some() {

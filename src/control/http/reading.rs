@@ -1,7 +1,7 @@
 //! The questions of the API: parameters in, one page out.
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -15,8 +15,7 @@ use crate::domain::interval::IntervalStart;
 
 type Answer = Result<Json<Value>, Problem>;
 
-pub(super) async fn agents(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
-    let mut given = Parameters::parse(query.as_deref())?;
+pub(super) async fn agents(State(desk): State<Desk>, mut given: Parameters) -> Answer {
     let question = Question::Agents {
         source: given.optional("source", SourceName::new)?,
         after: given.optional("after", |text| pair(text, AgentId::new))?,
@@ -25,8 +24,7 @@ pub(super) async fn agents(State(desk): State<Desk>, RawQuery(query): RawQuery) 
     ask(&desk, given, question).await
 }
 
-pub(super) async fn queues(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
-    let mut given = Parameters::parse(query.as_deref())?;
+pub(super) async fn queues(State(desk): State<Desk>, mut given: Parameters) -> Answer {
     let question = Question::Queues {
         source: given.optional("source", SourceName::new)?,
         after: given.optional("after", |text| pair(text, QueueId::new))?,
@@ -35,8 +33,7 @@ pub(super) async fn queues(State(desk): State<Desk>, RawQuery(query): RawQuery) 
     ask(&desk, given, question).await
 }
 
-pub(super) async fn state_codes(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
-    let mut given = Parameters::parse(query.as_deref())?;
+pub(super) async fn state_codes(State(desk): State<Desk>, mut given: Parameters) -> Answer {
     let question = Question::StateCodes {
         source: given.optional("source", SourceName::new)?,
         after: given.optional("after", |text| pair(text, StateText::new))?,
@@ -47,9 +44,8 @@ pub(super) async fn state_codes(State(desk): State<Desk>, RawQuery(query): RawQu
 
 pub(super) async fn intervals(
     State(desk): State<Desk>,
-    RawQuery(query): RawQuery,
+    mut given: Parameters,
 ) -> Result<Response, Problem> {
-    let mut given = Parameters::parse(query.as_deref())?;
     let as_csv = given.optional("format", |text| match text {
         "csv" => Ok(true),
         "json" => Ok(false),
@@ -69,8 +65,7 @@ pub(super) async fn intervals(
     Ok(Json(page).into_response())
 }
 
-pub(super) async fn coverage(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
-    let mut given = Parameters::parse(query.as_deref())?;
+pub(super) async fn coverage(State(desk): State<Desk>, mut given: Parameters) -> Answer {
     let question = Question::Coverage {
         source: given.optional("source", SourceName::new)?,
         feed: given.optional("feed", covered_feed)?,
@@ -80,8 +75,7 @@ pub(super) async fn coverage(State(desk): State<Desk>, RawQuery(query): RawQuery
     ask(&desk, given, question).await
 }
 
-pub(super) async fn transactions(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
-    let mut given = Parameters::parse(query.as_deref())?;
+pub(super) async fn transactions(State(desk): State<Desk>, mut given: Parameters) -> Answer {
     let question = Question::Transactions {
         source: given.optional("source", SourceName::new)?,
         agent: given.optional("agent", AgentId::new)?,
@@ -92,8 +86,7 @@ pub(super) async fn transactions(State(desk): State<Desk>, RawQuery(query): RawQ
     ask(&desk, given, question).await
 }
 
-pub(super) async fn quarantine(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
-    let mut given = Parameters::parse(query.as_deref())?;
+pub(super) async fn quarantine(State(desk): State<Desk>, mut given: Parameters) -> Answer {
     let question = Question::Quarantine {
         destination: given.optional("destination", DestinationName::new)?,
         after: given.optional("after", |text| {
@@ -106,8 +99,7 @@ pub(super) async fn quarantine(State(desk): State<Desk>, RawQuery(query): RawQue
     ask(&desk, given, question).await
 }
 
-pub(super) async fn journal(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
-    let mut given = Parameters::parse(query.as_deref())?;
+pub(super) async fn journal(State(desk): State<Desk>, mut given: Parameters) -> Answer {
     let question = Question::Journal {
         from: given.seq("from_seq")?,
         limit: given.limit()?,
@@ -115,13 +107,8 @@ pub(super) async fn journal(State(desk): State<Desk>, RawQuery(query): RawQuery)
     ask(&desk, given, question).await
 }
 
-pub(super) async fn sources(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Answer {
-    ask(
-        &desk,
-        Parameters::parse(query.as_deref())?,
-        Question::Sources,
-    )
-    .await
+pub(super) async fn sources(State(desk): State<Desk>, given: Parameters) -> Answer {
+    ask(&desk, given, Question::Sources).await
 }
 
 async fn ask(desk: &Desk, given: Parameters, question: Question) -> Answer {
