@@ -1,6 +1,8 @@
 //! The rows of one batch, table by table. Each write is keyed, and guarded by
 //! (`claim_no`, `record_seq`), so that a row never goes back to an older record.
 
+use std::collections::HashSet;
+
 use rusqlite::{Statement, Transaction, params};
 
 use super::super::SendError;
@@ -10,7 +12,7 @@ use super::error::sql;
 use super::roster;
 use crate::domain::batch::CurrentState;
 use crate::domain::health::{FeedHealth, Heartbeat};
-use crate::domain::ids::{Feed, SourceName};
+use crate::domain::ids::{Feed, QueueId, SourceName};
 use crate::domain::interval::{INTERVAL_S, IntervalStart};
 use crate::domain::record::{CoverageEntry, IntervalRecord, StateCode, StateTransaction};
 use crate::domain::timestamp::WallTime;
@@ -27,8 +29,8 @@ pub(super) fn rows(
         roster::agents(txn, &rows.agents, stamps)?;
         state_codes(txn, &rows.codes, stamps)?;
         coverage(txn, &rows.coverage, stamps)?;
-        intervals(txn, &rows.intervals, stamps)?;
-        revisions(txn, &rows.revisions, stamps)?;
+        let late = intervals(txn, &rows.intervals, stamps)?;
+        revisions(txn, &rows.revisions, stamps, &late)?;
         transactions(txn, &rows.transactions, stamps)?;
         let mut current = txn.prepare_cached(CURRENT)?;
         for row in &rows.current {
@@ -143,11 +145,15 @@ fn status_of(record: &IntervalRecord, final_at: Option<i64>) -> &'static str {
     }
 }
 
-fn intervals(
+/// The intervals of which the table holds a later word than the batch.
+type Late<'a> = HashSet<(&'a SourceName, IntervalStart, &'a QueueId)>;
+
+fn intervals<'a>(
     txn: &Transaction<'_>,
-    rows: &[IntervalRow<'_>],
+    rows: &[IntervalRow<'a>],
     stamps: &Stamps,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Late<'a>> {
+    let mut late = Late::new();
     let mut upsert = txn.prepare_cached(
         "INSERT INTO wfm_queue_interval (source, queue_id, interval_start, interval_s, entered,
            abandoned, handle_time_s, status, suspect, revision, first_stored_at,
@@ -200,9 +206,10 @@ fn intervals(
                 first_stored_at.ms(),
                 stamp.applied_no,
             ])?;
+            late.insert((&record.source, record.interval_start, &record.queue));
         }
     }
-    Ok(())
+    Ok(late)
 }
 
 /// `final_at` of the interval asked for last: rows come sorted by interval.
@@ -238,26 +245,39 @@ impl<'a> FinalAt<'a> {
     }
 }
 
-fn revisions(
+/// Inserts a revision; what follows is when it was replaced.
+macro_rules! insert_revision {
+    ($replaced_at:literal) => {
+        concat!(
+            "INSERT INTO wfm_queue_interval_revision (source, queue_id, interval_start, claim_no,
+               revision, entered, abandoned, handle_time_s, suspect, stored_at, replaced_at,
+               reason, run, record_seq, applied_no)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ",
+            $replaced_at,
+            ", ?11, ?12, ?13, ?14)
+             ON CONFLICT (source, interval_start, queue_id, claim_no, revision) DO UPDATE SET
+               entered = excluded.entered, abandoned = excluded.abandoned,
+               handle_time_s = excluded.handle_time_s, suspect = excluded.suspect,
+               stored_at = excluded.stored_at, reason = excluded.reason, run = excluded.run,
+               record_seq = excluded.record_seq, applied_no = excluded.applied_no
+             WHERE excluded.record_seq > record_seq"
+        )
+    };
+}
+
+/// Every revision. Only of a late interval can the one that replaced it be there already; asking
+/// for it every time costs as much as the insert.
+fn revisions<'a>(
     txn: &Transaction<'_>,
-    rows: &[Row<'_, IntervalRecord>],
+    rows: &[Row<'a, IntervalRecord>],
     stamps: &Stamps,
+    late: &Late<'a>,
 ) -> rusqlite::Result<()> {
-    let mut upsert = txn.prepare_cached(
-        "INSERT INTO wfm_queue_interval_revision (source, queue_id, interval_start, claim_no,
-           revision, entered, abandoned, handle_time_s, suspect, stored_at, replaced_at, reason,
-           run, record_seq, applied_no)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
-           (SELECT stored_at FROM wfm_queue_interval_revision WHERE source = ?1
-              AND interval_start = ?3 AND queue_id = ?2 AND claim_no = ?4 AND revision = ?5 + 1),
-           ?11, ?12, ?13, ?14)
-         ON CONFLICT (source, interval_start, queue_id, claim_no, revision) DO UPDATE SET
-           entered = excluded.entered, abandoned = excluded.abandoned,
-           handle_time_s = excluded.handle_time_s, suspect = excluded.suspect,
-           stored_at = excluded.stored_at, reason = excluded.reason, run = excluded.run,
-           record_seq = excluded.record_seq, applied_no = excluded.applied_no
-         WHERE excluded.record_seq > record_seq",
-    )?;
+    let mut insert = txn.prepare_cached(insert_revision!("NULL"))?;
+    let mut insert_late = txn.prepare_cached(insert_revision!(
+        "(SELECT stored_at FROM wfm_queue_interval_revision WHERE source = ?1
+            AND interval_start = ?3 AND queue_id = ?2 AND claim_no = ?4 AND revision = ?5 + 1)"
+    ))?;
     let mut replace = txn.prepare_cached(
         "UPDATE wfm_queue_interval_revision SET replaced_at = ?6, applied_no = ?7
          WHERE source = ?1 AND interval_start = ?3 AND queue_id = ?2 AND claim_no = ?4
@@ -267,6 +287,12 @@ fn revisions(
         let stamp = stamps[&record.source];
         let (source, queue) = (record.source.as_str(), record.queue.as_str());
         let (start, stored_at) = (record.interval_start.s(), record.answered_at.ms());
+        let key = (&record.source, record.interval_start, &record.queue);
+        let upsert = if late.contains(&key) {
+            &mut insert_late
+        } else {
+            &mut insert
+        };
         upsert.execute(params![
             source,
             queue,
