@@ -13,6 +13,7 @@ pub mod import;
 mod output;
 pub mod probe;
 pub mod quarantine;
+pub mod reconcile;
 pub mod reload;
 mod remote;
 pub mod replay;
@@ -54,6 +55,7 @@ enum Command {
     Quarantine(quarantine::Arguments),
     Replay(replay::Arguments),
     Claim(claim::Arguments),
+    Reconcile(reconcile::Arguments),
     Store(store::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
@@ -158,6 +160,7 @@ fn execute(command: &Command) -> anyhow::Result<Exit> {
         Command::Quarantine(arguments) => quarantine::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Claim(arguments) => claim::run(arguments),
+        Command::Reconcile(arguments) => reconcile::run(arguments),
         Command::Store(arguments) => store::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),

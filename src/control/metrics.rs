@@ -283,7 +283,67 @@ fn register_feed_details(registry: &mut Registry, feeds: &[FeedStatus]) {
     }
 }
 
+/// What tells how a destination's backlog moves.
+fn register_pace(registry: &mut Registry, destinations: &[DestinationStatus]) {
+    let of = |d: &DestinationStatus| labels(&[("destination", &d.name), ("kind", &d.kind)]);
+    let given = |value: fn(&DestinationStatus) -> Option<i64>| {
+        destinations
+            .iter()
+            .filter_map(move |d| Some((of(d), value(d)?)))
+            .collect::<Vec<_>>()
+    };
+    bytes(
+        registry,
+        "destination_backlog",
+        "About the bytes of the journal that the backlog takes",
+        destinations
+            .iter()
+            .filter_map(|d| Some((of(d), d.backlog_bytes?))),
+    );
+    seconds(
+        registry,
+        "destination_time_left",
+        "When the backlog is gone if it shrinks on like this; absent where it does not",
+        given(|d| d.time_left_s.map(signed)),
+    );
+    seconds(
+        registry,
+        "destination_last_acknowledged_time",
+        "When a batch was last acknowledged, Unix time",
+        given(|d| Some(d.last_acknowledged_at?.s())),
+    );
+    seconds(
+        registry,
+        "destination_held_since_time",
+        "Since when it waits for a person, Unix time; absent where it does not",
+        given(|d| Some(d.held_since?.s())),
+    );
+    gauge(
+        registry,
+        "destination_replay_remaining_records",
+        "Positions that a replay has still to send",
+        given(|d| Some(d.replay.map_or(0, |replay| signed(replay.remaining)))),
+    );
+    gauge(
+        registry,
+        "destination_reconcile_differences",
+        "Queue-days and agent-days that differed when it was last compared",
+        given(|d| {
+            d.last_reconcile
+                .as_ref()
+                .map(|last| signed(last.differences))
+        }),
+    );
+    seconds(
+        registry,
+        "destination_reconcile_time",
+        "When it was last compared, Unix time",
+        given(|d| Some(d.last_reconcile.as_ref()?.at?.s())),
+    );
+}
+
 fn register_destinations(registry: &mut Registry, destinations: &[DestinationStatus]) {
+    register_pace(registry, destinations);
     let of = |d: &DestinationStatus| labels(&[("destination", &d.name), ("kind", &d.kind)]);
     let backlog = destinations.iter().map(|d| (of(d), signed(d.backlog)));
     gauge(

@@ -148,6 +148,19 @@ pub enum Request {
         /// Where.
         destination: String,
     },
+    /// Compare what the box holds with what a destination holds.
+    Reconcile {
+        /// The destination.
+        destination: String,
+        /// The first moment; its whole day (UTC) is compared. Seven days ago where not given.
+        #[serde(with = "super::rfc3339::option", default)]
+        from: Option<WallTime>,
+        /// The moment after the last. The beginning of today where not given.
+        #[serde(with = "super::rfc3339::option", default)]
+        to: Option<WallTime>,
+        /// Send again what differs.
+        repair: bool,
+    },
     /// Try a destination now, whatever it waits for.
     DestinationRetry {
         /// The destination.

@@ -96,7 +96,7 @@ pub struct FeedStatus {
 }
 
 /// One destination.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DestinationStatus {
     /// Its name.
     pub name: String,
@@ -139,6 +139,72 @@ pub struct DestinationStatus {
     pub last_error: Option<String>,
     /// Seconds since something was last taken.
     pub last_success_s_ago: Option<u64>,
+    /// When a batch of records was last acknowledged, in this life of the process.
+    #[serde(with = "super::rfc3339::option", default)]
+    pub last_acknowledged_at: Option<WallTime>,
+    /// Since when it waits for a person.
+    #[serde(with = "super::rfc3339::option", default)]
+    pub held_since: Option<WallTime>,
+    /// About how many bytes of the journal the backlog takes.
+    #[serde(default)]
+    pub backlog_bytes: Option<u64>,
+    /// Records that became done in a second, over the last minute.
+    #[serde(default)]
+    pub rate_per_s: Option<f64>,
+    /// `growing`, `shrinking` or `steady`: the backlog over the last minute.
+    #[serde(default)]
+    pub trend: Option<String>,
+    /// When the backlog is gone if it shrinks on like this; none where it does not.
+    #[serde(default)]
+    pub time_left_s: Option<u64>,
+    /// Whether new records go first while the backlog drains behind them.
+    #[serde(default)]
+    pub live_first: bool,
+    /// A replay that is under way.
+    #[serde(default)]
+    pub replay: Option<ReplayStatus>,
+    /// Quarantined records that wait to be sent again.
+    #[serde(default)]
+    pub retries_waiting: usize,
+    /// Records that `reconcile --repair` sends again and that wait for it.
+    #[serde(default)]
+    pub resends_waiting: usize,
+    /// The last comparison of this life of the process.
+    #[serde(default)]
+    pub last_reconcile: Option<ReconcileStatus>,
+}
+
+/// How far a replay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayStatus {
+    /// The next seq that it sends.
+    pub next_seq: u64,
+    /// The last one.
+    pub to_seq: u64,
+    /// Positions that remain.
+    pub remaining: u64,
+    /// Records that it has sent.
+    pub sent: u64,
+}
+
+/// What a comparison of the box with a destination found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReconcileStatus {
+    /// When it ended.
+    #[serde(with = "super::rfc3339::option")]
+    pub at: Option<WallTime>,
+    /// The first day (UTC).
+    pub from: Option<String>,
+    /// The day after the last.
+    pub to: Option<String>,
+    /// Queue-days and agent-days that were compared.
+    pub compared: u64,
+    /// Those that could not be judged: not acknowledged yet, refused or skipped.
+    pub not_judged: u64,
+    /// Those that differ.
+    pub differences: u64,
+    /// Why it could not be done, if it could not.
+    pub error: Option<String>,
 }
 
 /// The journal.
@@ -293,7 +359,7 @@ pub(super) mod tests {
                 batch_records: 100,
                 consecutive_failures: 1,
                 last_error: Some("no <such> table".into()),
-                last_success_s_ago: None,
+                ..DestinationStatus::default()
             }],
             store: StoreStatus {
                 first_seq: 1,

@@ -88,7 +88,13 @@ pub fn perform_at_rest(
                 | Request::StoreVerify
                 | Request::StoreCompact
                 | Request::StoreBackup { .. } => of_store(&opened.store, now, request),
-                _ => delivery_commands::perform_at_rest(&opened.store, config, now, request),
+                _ => delivery_commands::perform_at_rest(
+                    &opened.store,
+                    config,
+                    now,
+                    request,
+                    progress,
+                ),
             };
         }
     };

@@ -96,7 +96,8 @@ impl Parts {
             | Request::Replay { .. }
             | Request::ReplayStop { .. }
             | Request::Claim { .. }
-            | Request::DestinationRetry { .. } => self.perform_upstream(request),
+            | Request::Reconcile { .. }
+            | Request::DestinationRetry { .. } => self.perform_upstream(request, progress),
         }
     }
 

@@ -8,6 +8,7 @@ use crossbeam_channel::RecvTimeoutError;
 use serde_json::{Value, json};
 
 use super::commands::refuse_store;
+use super::reconcile::{Compared, Comparison};
 use super::{Parts, connector, lock};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DestinationConfig};
@@ -15,6 +16,7 @@ use crate::control::protocol::QUARANTINE_PAGE_MAX;
 use crate::control::{QuarantineChoice, Refusal, ReplayFrom, Request};
 use crate::destination::{SendError, Writer};
 use crate::domain::ids::{DestinationName, RecordSeq, SeqRange, SourceName};
+use crate::domain::reconcile::Day;
 use crate::domain::record::Record;
 use crate::domain::timestamp::{Now, WallTime};
 use crate::forwarder::{ForwardCommand, ForwardSettings, ForwardWorker, Obeyed};
@@ -26,6 +28,9 @@ use crate::store::{Quarantined, Store};
 /// be in a call that hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How far back a comparison goes by itself: as far as the nightly re-read.
+const DAYS_BACK: Duration = Duration::from_hours(7 * 24);
+
 /// What a destination's side made of a command.
 pub(super) enum Reached {
     Obeyed(Obeyed),
@@ -36,23 +41,35 @@ pub(super) enum Reached {
 /// Carries a command to a destination's side.
 type Carry<'a> = dyn Fn(&DestinationConfig, ForwardCommand) -> Result<Reached, Refusal> + 'a;
 
+/// Compares, and is told how far it is.
+type Reconcile<'a> =
+    dyn FnMut(&DestinationConfig, WallTime, WallTime) -> Result<Compared, Refusal> + 'a;
+
 /// The destinations of a box, for one command.
 struct Upstream<'a> {
     store: &'a Store,
+    now: Now,
     sources: &'a [SourceName],
     destinations: &'a [DestinationConfig],
     carry: &'a Carry<'a>,
+    reconcile: &'a mut Reconcile<'a>,
 }
 
 impl Parts {
     /// Does what a command asks about destinations.
-    pub(super) fn perform_upstream(&self, request: &Request) -> Result<Value, Refusal> {
+    pub(super) fn perform_upstream(
+        &self,
+        request: &Request,
+        progress: &mut dyn FnMut(Value) -> bool,
+    ) -> Result<Value, Refusal> {
         let config = lock(&self.applied).config.clone();
         let carry = |destination: &DestinationConfig, command| {
             self.carry_to_worker(&destination.name, command)
         };
         Upstream {
             store: &self.store,
+            now: self.clock.now(),
+            reconcile: &mut |config, from, to| self.reconcile(config, from, to, progress),
             sources: &super::sources::names(&config),
             destinations: &config.destinations,
             carry: &carry,
@@ -87,21 +104,33 @@ pub(super) fn perform_at_rest(
     config: &Config,
     now: Now,
     request: &Request,
+    progress: &mut dyn FnMut(Value) -> bool,
 ) -> Result<Value, Refusal> {
     let sources = super::sources::names(config);
     let carry = |destination: &DestinationConfig, command| {
         let obeyed = match command {
             ForwardCommand::Claim(source) => claim(store, &sources, destination, source)?,
-            ForwardCommand::RetryNow => {
-                let message = "no daemon runs that could try it";
+            ForwardCommand::RetryNow | ForwardCommand::Resend(_) => {
+                let message = "this needs a running daemon";
                 return Err(Refusal::new(Exit::Unavailable, message));
             }
             command => obey(store, &sources, destination, command, now)?,
         };
         Ok(Reached::Obeyed(obeyed))
     };
+    let mut reconcile = |config: &DestinationConfig, from, to| {
+        let comparison = Comparison {
+            store,
+            sources: &sources,
+            config,
+            clock: Arc::new(SystemClock::new()),
+        };
+        comparison.run(from, to, &mut *progress)
+    };
     Upstream {
         store,
+        now,
+        reconcile: &mut reconcile,
         sources: &sources,
         destinations: &config.destinations,
         carry: &carry,
@@ -157,12 +186,12 @@ fn claim(
         .map_err(|error| refuse_send(&destination.name, &error))
 }
 
-fn refuse_send(name: &DestinationName, error: &SendError) -> Refusal {
+pub(super) fn refuse_send(name: &DestinationName, error: &SendError) -> Refusal {
     Refusal::new(Exit::Unavailable, format!("{name}: {error}"))
 }
 
-impl Upstream<'_> {
-    fn perform(&self, request: &Request) -> Result<Value, Refusal> {
+impl<'a> Upstream<'a> {
+    fn perform(&mut self, request: &Request) -> Result<Value, Refusal> {
         match request {
             Request::QuarantineList {
                 destination,
@@ -202,6 +231,12 @@ impl Upstream<'_> {
                 source,
                 destination,
             } => self.claim(source, destination),
+            Request::Reconcile {
+                destination,
+                from,
+                to,
+                repair,
+            } => self.reconcile(destination, (*from, *to), *repair),
             _ => Err(Refusal::new(
                 Exit::Unavailable,
                 "this needs a running daemon",
@@ -209,7 +244,7 @@ impl Upstream<'_> {
         }
     }
 
-    fn named(&self, name: &str) -> Result<&DestinationConfig, Refusal> {
+    fn named(&self, name: &str) -> Result<&'a DestinationConfig, Refusal> {
         let found = self.destinations.iter().find(|d| d.name.as_str() == name);
         found.ok_or_else(|| {
             let known: Vec<&str> = self.destinations.iter().map(|d| d.name.as_str()).collect();
@@ -322,6 +357,28 @@ impl Upstream<'_> {
             "destination": config.name,
             "later": matches!(reached, Reached::Later),
         }))
+    }
+
+    /// Compares, and where it is asked for sends again what differs.
+    fn reconcile(
+        &mut self,
+        destination: &str,
+        (from, to): (Option<WallTime>, Option<WallTime>),
+        repair: bool,
+    ) -> Result<Value, Refusal> {
+        let config = self.named(destination)?;
+        let to = to.unwrap_or_else(|| Day::containing(self.now.wall).start());
+        let from = from.unwrap_or_else(|| to.minus(DAYS_BACK));
+        let found = (self.reconcile)(config, from, to)?;
+        let resent = if repair && !found.resend.is_empty() {
+            let seqs: Vec<RecordSeq> = found.resend.iter().copied().collect();
+            let count = seqs.len();
+            (self.carry)(config, ForwardCommand::Resend(seqs))?;
+            Some(count)
+        } else {
+            repair.then_some(0)
+        };
+        Ok(found.answer(config, resent))
     }
 
     fn claim(&self, source: &str, destination: &str) -> Result<Value, Refusal> {

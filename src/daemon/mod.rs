@@ -12,11 +12,13 @@ mod box_facts;
 mod commands;
 mod delivery_commands;
 mod destinations;
+mod nights;
 mod picture;
 mod probing;
 mod problems;
 mod questions;
 mod queue_filter;
+mod reconcile;
 mod reload;
 mod settings;
 mod sources;
@@ -116,6 +118,8 @@ struct Parts {
     stopping: AtomicBool,
     /// Held by the one long command of the store that may run.
     store_command: Mutex<()>,
+    /// What was compared by night, and what comes next.
+    nights: Mutex<nights::Nights>,
     /// Held by the one reload that may run.
     reloading: Mutex<()>,
     /// Held by the one change of the saved settings that may run.
@@ -269,6 +273,7 @@ impl Parts {
             health: Mutex::default(),
             stopping: AtomicBool::new(false),
             store_command: Mutex::default(),
+            nights: Mutex::default(),
             reloading: Mutex::default(),
             saving: Mutex::default(),
             on_failure,

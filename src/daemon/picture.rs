@@ -9,10 +9,10 @@ use super::{Parts, lock, problems};
 use crate::collector::{FeedDetail, FeedReport};
 use crate::config::DestinationConfig;
 use crate::control::status::{
-    ConfigurationStatus, DestinationStatus, FeedStatus, Status, StoreStatus,
+    ConfigurationStatus, DestinationStatus, FeedStatus, ReplayStatus, Status, StoreStatus,
 };
 use crate::domain::configuration::ConfigurationStatus as ImportStatus;
-use crate::domain::delivery::{DeliveryBalance, DeliveryPhase};
+use crate::domain::delivery::{DeliveryBalance, DeliveryPhase, Pace, Replay};
 use crate::domain::health::FeedState;
 use crate::domain::historical::{HistoricalPhase, HistoricalStatus};
 use crate::domain::ids::Feed;
@@ -33,8 +33,15 @@ impl Parts {
                 .collect()
         };
         let destinations: Vec<DestinationStatus> = {
-            let destinations = lock(&self.destinations);
-            destinations.iter().map(|d| destination(d, now)).collect()
+            let live_bytes = lock(&self.health).live_bytes;
+            let (nights, destinations) = (lock(&self.nights), lock(&self.destinations));
+            let of = |running: &RunningDestination| {
+                let mut status = destination(running, now);
+                status.backlog_bytes = backlog_bytes(status.backlog, &self.store, live_bytes);
+                status.last_reconcile = nights.last(&running.config.name);
+                status
+            };
+            destinations.iter().map(of).collect()
         };
         let store = self.store_status();
         let in_time = workers.iter().all(|worker| worker.in_time);
@@ -291,6 +298,30 @@ fn count(status: &mut DestinationStatus, balance: &DeliveryBalance) {
     status.balanced = balance.holds();
 }
 
+fn pace(status: &mut DestinationStatus, pace: &Pace) {
+    // To a tenth: it is a rate of the last minute.
+    status.rate_per_s = pace.done_per_s().map(|rate| (rate * 10.0).round() / 10.0);
+    status.trend = Some(pace.trend().as_str().to_owned());
+    status.time_left_s = pace.time_left().map(|left| left.as_secs());
+}
+
+fn replay_status(replay: Replay) -> ReplayStatus {
+    ReplayStatus {
+        next_seq: replay.remaining.first.get(),
+        to_seq: replay.remaining.last.get(),
+        remaining: replay.remaining.count(),
+        sent: replay.sent,
+    }
+}
+
+/// The part of the journal's bytes that the backlog takes, as if every record were as large as the
+/// others.
+fn backlog_bytes(backlog: u64, store: &Store, live_bytes: Option<u64>) -> Option<u64> {
+    let kept = store.head().next().since(store.first());
+    let bytes = u128::from(live_bytes?) * u128::from(backlog.min(kept));
+    u64::try_from(bytes / u128::from(kept.max(1))).ok()
+}
+
 fn destination(running: &RunningDestination, now: Now) -> DestinationStatus {
     let report = running.handle.report();
     let mut status = blank_destination(&running.config, "starting");
@@ -317,6 +348,13 @@ fn destination(running: &RunningDestination, now: Now) -> DestinationStatus {
     status.oldest_unsent_age_s = status
         .oldest_unsent_at
         .map(|at| u64::try_from(now.wall.ms_since(at) / 1000).unwrap_or(0));
+    pace(&mut status, &delivery.pace);
+    status.live_first = delivery.live_from.is_some();
+    status.last_acknowledged_at = delivery.last_acknowledged_at;
+    status.held_since = delivery.held_since;
+    status.replay = delivery.replay.map(replay_status);
+    status.retries_waiting = delivery.retries_waiting;
+    status.resends_waiting = delivery.resends_waiting;
     status.batch_records = delivery.batch_records;
     status.consecutive_failures = delivery.consecutive_failures;
     status.last_error = delivery.last_error.or(report.store_error);

@@ -289,6 +289,18 @@ fn of_destination(found: &mut Vec<Problem>, destination: &DestinationStatus) {
             "look at the disk; gaps heal where Thrio can be asked again",
         ));
     }
+    if let Some(last) = destination
+        .last_reconcile
+        .as_ref()
+        .filter(|l| l.differences > 0)
+    {
+        let message = format!(
+            "{} of {} queue-days and agent-days differ from what the box holds",
+            last.differences, last.compared
+        );
+        let remedy = "`thrio-edge reconcile` shows them; with `--repair` they are sent again";
+        found.push(warning("destination_differs", subject, message, remedy));
+    }
     if !destination.balanced {
         let remedy = "this is a bug: keep the state directory and report it";
         found.push(error(

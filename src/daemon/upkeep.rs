@@ -35,6 +35,8 @@ pub(super) struct Health {
     pub(super) store_error: Option<String>,
     /// Bytes that the journal's file takes on its disk.
     pub(super) allocated_bytes: Option<u64>,
+    /// Bytes of what the journal holds.
+    pub(super) live_bytes: Option<u64>,
     /// Bytes that its file system has left.
     pub(super) free_bytes: Option<u64>,
     /// How full the store is.
@@ -119,6 +121,7 @@ fn look_after(parts: &Arc<Parts>, stop: &StopToken) {
         if now.since(maintained_at) >= MAINTAIN_PERIOD {
             maintained_at = now;
             maintain(parts);
+            parts.reconcile_where_due();
         }
     }
 }
@@ -171,6 +174,7 @@ fn note(parts: &Parts, maintained: &Maintained) {
     if let Some(stats) = stats {
         health.allocated_bytes = Some(stats.allocated_bytes);
         health.free_bytes = stats.free_bytes;
+        health.live_bytes = Some(stats.live_bytes);
         health.expired = stats.expired;
     }
 }

@@ -18,6 +18,7 @@ pub use secret::{ReadSecret, Secret};
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
 use crate::domain::ids::{BoxId, RecordSeq, SeqRange, SourceName, StoreId};
+use crate::domain::reconcile::{Day, Holdings};
 use crate::domain::record::{AgentChange, QueueChange};
 
 /// Who writes: sent with each connection, so that a destination can tell stores apart.
@@ -62,6 +63,18 @@ pub trait Destination: Send {
     /// Applies the batch's records and marks its whole range as received, both or neither.
     /// A range that was applied before is applied no second time.
     fn send(&mut self, batch: &Batch) -> Result<(), SendError>;
+
+    /// The same for records that were applied before and whose rows were lost or altered since:
+    /// what they wrote is written once more.
+    fn resend(&mut self, batch: &Batch) -> Result<(), SendError> {
+        self.send(batch)
+    }
+
+    /// What it holds of a source on a day, to be compared with the journal; `None` where it cannot
+    /// be asked. Connects by itself, writes nothing, and needs no [`Self::open`] before it.
+    fn holdings(&mut self, _source: &SourceName, _day: Day) -> Result<Option<Holdings>, SendError> {
+        Ok(None)
+    }
 
     /// Writes the current state of agents, fresh after an outage; no receipt for any seq.
     fn send_current(&mut self, states: &[CurrentState]) -> Result<(), SendError>;

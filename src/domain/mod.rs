@@ -19,6 +19,7 @@ pub mod interval;
 pub mod interval_revision;
 pub mod queue;
 pub mod realtime;
+pub mod reconcile;
 pub mod record;
 pub mod retention;
 pub mod roster;

@@ -28,6 +28,8 @@ pub enum ForwardCommand {
     RetryQuarantined(Vec<RecordSeq>),
     /// Throw these quarantined records away.
     DiscardQuarantined(Vec<RecordSeq>),
+    /// Send these records once more, over what became of their rows.
+    Resend(Vec<RecordSeq>),
     /// Take the source over from another box.
     Claim(SourceName),
 }
@@ -161,6 +163,7 @@ impl ForwardWorker {
                 self.note_progress();
             }
             ForwardCommand::DiscardQuarantined(seqs) => self.discard(&seqs, now)?,
+            ForwardCommand::Resend(seqs) => self.machine.resend(seqs),
             ForwardCommand::Claim(source) => self.take_over.push(TakeOver {
                 source,
                 reply: None,

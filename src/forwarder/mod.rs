@@ -23,6 +23,7 @@ pub use commands::{Answer, ForwardCommand, ForwardHandle, Obeyed};
 pub use report::{ForwardBoard, ForwardReport};
 
 use commands::{Asked, TakeOver};
+use report::Oldest;
 
 use crate::destination::{Receipt, SendError, Writer};
 use crate::domain::batch::{Batch, CurrentState};
@@ -33,7 +34,7 @@ use crate::domain::delivery::{
 use crate::domain::health::Heartbeat;
 use crate::domain::ids::{DestinationName, RecordSeq, SourceName, StoreId};
 use crate::domain::record::{AgentChange, QueueChange};
-use crate::domain::timestamp::{Now, WallTime};
+use crate::domain::timestamp::Now;
 use crate::stop::Waker;
 use crate::store::{Quarantined, ReadLimit, Store, StoreError};
 
@@ -58,6 +59,8 @@ pub enum DeliveryCall {
     Heartbeat(Heartbeat),
     /// [`crate::destination::Destination::send`].
     Send(Batch),
+    /// [`crate::destination::Destination::resend`].
+    Resend(Batch),
 }
 
 /// What came of it.
@@ -105,7 +108,7 @@ pub struct ForwardWorker {
     fresh: Vec<CurrentState>,
     /// How many current states are out.
     fresh_out: usize,
-    oldest_unsent_at: Option<WallTime>,
+    oldest: Oldest,
     store_ids_taken: u64,
     /// Since when the receipt was not read, or that it was, is durable.
     unread_noted: bool,
@@ -149,7 +152,7 @@ impl ForwardWorker {
             rosters: VecDeque::new(),
             fresh: Vec::new(),
             fresh_out: 0,
-            oldest_unsent_at: None,
+            oldest: Oldest::default(),
             store_ids_taken: 0,
             unread_noted: false,
             early_cursor: false,
@@ -183,6 +186,7 @@ impl ForwardWorker {
         if self.opened_as.is_some_and(|id| id != self.store.store_id()) {
             self.machine.reopen();
         }
+        self.note_oldest(now)?;
         let result = self.next_call(now);
         if result.is_err() {
             self.machine.not_sent();
@@ -281,11 +285,7 @@ impl ForwardWorker {
                 destination = %self.name, %seq, reason,
                 "the destination refused a record for good; it is in quarantine"
             );
-            let one = ReadLimit {
-                records: 1,
-                bytes: usize::MAX,
-            };
-            let page = self.store.read(*seq, one)?;
+            let page = self.store.read(*seq, ReadLimit::ONE)?;
             // A record that has expired since has nothing left to keep.
             let record = page.records.into_iter().find(|r| r.seq == *seq);
             kept.extend(record.map(|record| Quarantined {

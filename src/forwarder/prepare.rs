@@ -7,6 +7,7 @@ use crate::domain::call::Do;
 use crate::domain::delivery::Step;
 use crate::domain::health::Heartbeat;
 use crate::domain::ids::{Feed, RecordSeq, SeqRange};
+use crate::domain::record::SequencedRecord;
 use crate::domain::timestamp::Now;
 use crate::store::{ReadLimit, StoreError};
 
@@ -24,8 +25,9 @@ impl ForwardWorker {
                 Step::Probe => Some(DeliveryCall::Probe),
                 Step::Current { offset, limit } => self.current(offset, limit)?,
                 Step::Roster => Some(self.roster()?),
-                Step::Heartbeat => Some(DeliveryCall::Heartbeat(self.beat(now)?)),
+                Step::Heartbeat => Some(DeliveryCall::Heartbeat(self.beat(now))),
                 Step::Retry(seq) => self.retry(seq)?,
+                Step::Resend { limit } => self.resend(limit)?,
                 Step::Send(cut) => {
                     let Some(batch) = self.batch(cut)? else {
                         // The journal gave nothing although it has more: look again later.
@@ -84,24 +86,13 @@ impl ForwardWorker {
         Ok(DeliveryCall::Roster(source.clone(), agents, queues))
     }
 
-    fn beat(&mut self, now: Now) -> Result<Heartbeat, StoreError> {
+    fn beat(&mut self, now: Now) -> Heartbeat {
         let head = self.store.head();
-        self.oldest_unsent_at = match self.machine.oldest_unsent(head) {
-            Some(seq) => {
-                let one = ReadLimit {
-                    records: 1,
-                    bytes: usize::MAX,
-                };
-                let page = self.store.read(seq, one)?;
-                page.records.first().map(|entry| entry.record.about())
-            }
-            None => None,
-        };
         let mut beat = (self.heartbeat)(now);
         self.machine.filter().narrow(&mut beat);
         beat.backlog = self.machine.balance(head).backlog;
-        beat.oldest_unsent_at = self.oldest_unsent_at;
-        Ok(beat)
+        beat.oldest_unsent_at = self.oldest.about;
+        beat
     }
 
     fn retry(&mut self, seq: RecordSeq) -> Result<Option<DeliveryCall>, StoreError> {
@@ -112,9 +103,27 @@ impl ForwardWorker {
             let record = filter.pass(entry.record.record)?;
             Some(DeliveryCall::Send(Batch {
                 range: SeqRange::new(seq, seq),
-                records: vec![crate::domain::record::SequencedRecord { seq, record }],
+                records: vec![SequencedRecord { seq, record }],
             }))
         }))
+    }
+
+    /// The records that are sent once more, as far as the journal still holds them.
+    fn resend(&self, limit: usize) -> Result<Option<DeliveryCall>, StoreError> {
+        let chunk = self.machine.resend_chunk(limit);
+        let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else {
+            return Ok(None);
+        };
+        let filter = self.machine.filter();
+        let mut records = Vec::with_capacity(chunk.len());
+        for seq in &chunk {
+            let page = self.store.read(*seq, ReadLimit::ONE)?;
+            let found = page.records.into_iter().find(|entry| entry.seq == *seq);
+            let passed = found.and_then(|entry| filter.pass(entry.record));
+            records.extend(passed.map(|record| SequencedRecord { seq: *seq, record }));
+        }
+        let range = SeqRange::new(*first, *last);
+        Ok((!records.is_empty()).then_some(DeliveryCall::Resend(Batch { range, records })))
     }
 
     fn batch(&mut self, cut: Cut) -> Result<Option<Batch>, StoreError> {

@@ -1,12 +1,13 @@
 //! How a destination is doing, for whoever asks.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::ForwardWorker;
 use crate::domain::delivery::DeliveryStatus;
-use crate::domain::ids::DestinationName;
+use crate::domain::ids::{DestinationName, RecordSeq};
 use crate::domain::timestamp::{MonoTime, Now, WallTime};
-use crate::store::StoreError;
+use crate::store::{ReadLimit, StoreError};
 
 /// How one destination is doing.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ pub struct ForwardReport {
     pub name: DestinationName,
     /// What its machine says.
     pub status: DeliveryStatus,
-    /// What the oldest unsent record is about, as of the last heartbeat.
+    /// What the oldest unsent record is about, as of the last look.
     pub oldest_unsent_at: Option<WallTime>,
     /// Records that it refused for good.
     pub quarantined: usize,
@@ -49,12 +50,47 @@ impl ForwardBoard {
     }
 }
 
+/// How often the oldest unsent record is looked at while it changes.
+const OLDEST_LOOK: Duration = Duration::from_secs(5);
+
+/// The oldest unsent record, as of the last look.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Oldest {
+    seq: Option<RecordSeq>,
+    looked_at: MonoTime,
+    /// What it is about.
+    pub(super) about: Option<WallTime>,
+}
+
 impl ForwardWorker {
+    /// Looks at the oldest unsent record: at once where there was none or is none any more.
+    pub(super) fn note_oldest(&mut self, now: Now) -> Result<(), StoreError> {
+        let seq = self.machine.oldest_unsent(self.store.head());
+        let same = seq == self.oldest.seq;
+        let recently = now.mono.since(self.oldest.looked_at) < OLDEST_LOOK;
+        if same || (recently && seq.is_some() && self.oldest.seq.is_some()) {
+            return Ok(());
+        }
+        let about = match seq {
+            Some(seq) => {
+                let page = self.store.read(seq, ReadLimit::ONE)?;
+                page.records.first().map(|entry| entry.record.about())
+            }
+            None => None,
+        };
+        self.oldest = Oldest {
+            seq,
+            looked_at: now.mono,
+            about,
+        };
+        Ok(())
+    }
+
     pub(super) fn publish(&self, now: Now, is_calling: bool, error: Option<&StoreError>) {
         self.board.publish(ForwardReport {
             name: self.name.clone(),
             status: self.machine.status(self.store.head()),
-            oldest_unsent_at: self.oldest_unsent_at,
+            oldest_unsent_at: self.oldest.about,
             quarantined: self.machine.quarantined_count(),
             store_ids_taken: self.store_ids_taken,
             stepped_at: now.mono,

@@ -75,5 +75,6 @@ pub fn execute(destination: &mut dyn Destination, call: DeliveryCall) -> Deliver
         }
         DeliveryCall::Heartbeat(beat) => destination.heartbeat(&beat),
         DeliveryCall::Send(batch) => destination.send(&batch),
+        DeliveryCall::Resend(batch) => destination.resend(&batch),
     })
 }

@@ -98,6 +98,14 @@ pub struct ReadLimit {
     pub bytes: usize,
 }
 
+impl ReadLimit {
+    /// One record.
+    pub const ONE: Self = Self {
+        records: 1,
+        bytes: usize::MAX,
+    };
+}
+
 /// A run of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {

@@ -82,7 +82,7 @@ impl Scripted {
             DeliveryCall::Current(states) => Called::Current(states.len()),
             DeliveryCall::Roster(..) => Called::Roster,
             DeliveryCall::Heartbeat(_) => Called::Heartbeat,
-            DeliveryCall::Send(batch) => Called::Send(batch.range),
+            DeliveryCall::Send(batch) | DeliveryCall::Resend(batch) => Called::Send(batch.range),
         };
         let opens = matches!(call, DeliveryCall::Open(_));
         let result = self.answer(elapsed, call);
@@ -113,7 +113,7 @@ impl Scripted {
                 let applied = self.applied.entry(writer.store_id).or_default();
                 receipt.applied = applied.as_slice().to_vec();
             }
-            DeliveryCall::Send(batch) => self.take(batch)?,
+            DeliveryCall::Send(batch) | DeliveryCall::Resend(batch) => self.take(batch)?,
             _ => {}
         }
         match error {

@@ -6,6 +6,7 @@ mod postgres;
 mod sqlite;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use self::postgres::PostgresConfig;
 use super::build::BATCH_BYTES;
@@ -39,6 +40,8 @@ pub struct DestinationConfig {
     pub name: DestinationName,
     /// How it is served.
     pub delivery: DeliveryOptions,
+    /// The time of day (UTC) at which what it holds is compared with the journal; none: never.
+    pub reconcile_at: Option<Duration>,
     /// What it is.
     pub target: DestinationTarget,
 }
@@ -104,6 +107,7 @@ pub(super) fn read<'r>(
         .required("name = \"local\"");
     let kind = kind(&section);
     let delivery = delivery(&section);
+    let reconcile_at = reconcile_at(&section);
     let target = match kind.as_deref() {
         Some("sqlite") => sqlite::read(&section).map(DestinationTarget::Sqlite),
         Some("postgres") => postgres::read(&section, around)
@@ -127,6 +131,7 @@ pub(super) fn read<'r>(
             lanes: target.has_lanes(),
             ..delivery
         },
+        reconcile_at,
         target,
     })
 }
@@ -191,6 +196,16 @@ fn delivery(section: &Section<'_>) -> DeliveryOptions {
         backoff_max: section.span("backoff_max_s", 1..=3600, default.backoff_max),
         ..default
     }
+}
+
+fn reconcile_at(section: &Section<'_>) -> Option<Duration> {
+    let time = section.checked(
+        "reconcile_at",
+        "a time of day in UTC such as \"04:00\"",
+        |s: &u64| text::quote(&format!("{:02}:{:02}", s / 3600, s % 3600 / 60)),
+        |text| text::parse_time_of_day(text).ok_or_else(|| "is no time of day".to_owned()),
+    );
+    time.optional().map(|time| Duration::from_secs(time.value))
 }
 
 fn sources(section: &Section<'_>) -> Vec<SourceName> {

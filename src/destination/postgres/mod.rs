@@ -14,6 +14,7 @@ mod claim;
 mod connection;
 mod error;
 mod heartbeat;
+mod holdings;
 mod options;
 mod pipeline;
 mod receipt;
@@ -33,6 +34,7 @@ use crate::clock::Clock;
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
 use crate::domain::ids::SourceName;
+use crate::domain::reconcile::{Day, Holdings};
 use crate::domain::record::{AgentChange, QueueChange};
 use crate::domain::timestamp::WallTime;
 
@@ -106,6 +108,27 @@ impl PostgresDestination {
         Ok(())
     }
 
+    /// Applies a batch, over rows that its records wrote before where it is sent `again`.
+    fn apply(&mut self, batch: &Batch, again: bool) -> Result<(), SendError> {
+        let now = self.clock.now().wall;
+        let rows = Rows::of(batch);
+        let unstorable = rows.unstorable();
+        if !unstorable.is_empty() {
+            return Err(SendError::Refused {
+                message: "figures past 64 bits".to_owned(),
+                records: unstorable,
+            });
+        }
+        self.in_transaction(async |session| {
+            let stamps = session.stamps(rows.sources.iter().copied(), now).await?;
+            if again {
+                holdings::forget(session, &rows, &stamps).await?;
+            }
+            write::batch(session, &rows, batch.range, &stamps, now).await?;
+            session.after_apply(&stamps).await
+        })
+    }
+
     /// Runs `work` in one transaction; commits where it succeeds.
     fn in_transaction<T>(
         &mut self,
@@ -162,20 +185,22 @@ impl Destination for PostgresDestination {
     }
 
     fn send(&mut self, batch: &Batch) -> Result<(), SendError> {
-        let now = self.clock.now().wall;
-        let rows = Rows::of(batch);
-        let unstorable = rows.unstorable();
-        if !unstorable.is_empty() {
-            return Err(SendError::Refused {
-                message: "figures past 64 bits".to_owned(),
-                records: unstorable,
-            });
-        }
-        self.in_transaction(async |session| {
-            let stamps = session.stamps(rows.sources.iter().copied(), now).await?;
-            write::batch(session, &rows, batch.range, &stamps, now).await?;
-            session.after_apply(&stamps).await
-        })
+        self.apply(batch, false)
+    }
+
+    fn resend(&mut self, batch: &Batch) -> Result<(), SendError> {
+        self.apply(batch, true)
+    }
+
+    fn holdings(&mut self, source: &SourceName, day: Day) -> Result<Option<Holdings>, SendError> {
+        let runtime = self.runtime()?;
+        let options = &self.options;
+        let password = self.password.as_ref();
+        let held = runtime.block_on(async {
+            let client = connection::connect(options, password).await?;
+            within(options, holdings::read(&client, options, source, day)).await?
+        })?;
+        Ok(Some(held))
     }
 
     fn send_current(&mut self, states: &[CurrentState]) -> Result<(), SendError> {

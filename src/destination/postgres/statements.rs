@@ -1,8 +1,8 @@
 //! Every statement that a connection prepares, each beside the code that uses it.
 
-use super::{claim, heartbeat, receipt, roster, write};
+use super::{claim, heartbeat, holdings, receipt, roster, write};
 
-pub(super) const ALL: [&str; 34] = [
+pub(super) const ALL: [&str; 35] = [
     claim::LOCK,
     claim::CURRENT,
     claim::HAD_CLAIM,
@@ -37,4 +37,5 @@ pub(super) const ALL: [&str; 34] = [
     heartbeat::BOX,
     heartbeat::KNOWN_POLL,
     heartbeat::FEED,
+    holdings::FORGET,
 ];

@@ -134,6 +134,14 @@ impl Session {
     }
 }
 
+/// A connection that cannot write.
+pub(super) fn read_only(options: &SqliteOptions) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&options.path, flags)?;
+    connection.busy_timeout(options.busy_timeout)?;
+    Ok(connection)
+}
+
 /// Whether the file could be opened and read; makes nothing.
 pub(super) fn probe(options: &SqliteOptions) -> Result<(), SendError> {
     let path = &options.path;
@@ -141,11 +149,8 @@ pub(super) fn probe(options: &SqliteOptions) -> Result<(), SendError> {
     if !path.exists() {
         return Ok(());
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let read = || -> rusqlite::Result<i64> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(options.busy_timeout)?;
-        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
+        read_only(options)?.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
     };
     read().map(drop).map_err(at_path(path))
 }

@@ -10,6 +10,7 @@
 mod claim;
 mod connection;
 mod error;
+mod holdings;
 mod options;
 mod receipt;
 mod roster;
@@ -28,6 +29,7 @@ use crate::clock::Clock;
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
 use crate::domain::ids::SourceName;
+use crate::domain::reconcile::{Day, Holdings};
 use crate::domain::record::{AgentChange, QueueChange};
 use crate::domain::timestamp::WallTime;
 
@@ -82,6 +84,27 @@ impl SqliteDestination {
         Ok(())
     }
 
+    /// Applies a batch, over rows that its records wrote before where it is sent `again`.
+    fn apply(&mut self, batch: &Batch, again: bool) -> Result<(), SendError> {
+        let now = self.clock.now().wall;
+        let rows = Rows::of(batch);
+        let unstorable = rows.unstorable();
+        if !unstorable.is_empty() {
+            return Err(SendError::Refused {
+                message: "figures past 64 bits".to_owned(),
+                records: unstorable,
+            });
+        }
+        self.in_transaction(|txn, session| {
+            let stamps = session.stamps(txn, rows.sources.iter().copied(), now)?;
+            if again {
+                holdings::forget(txn, &rows, &stamps)?;
+            }
+            write::rows(txn, &rows, &stamps, session.seen())?;
+            receipt::add(txn, session.writer(), batch.range, now)
+        })
+    }
+
     /// Runs `work` in one immediate transaction; commits where it succeeds.
     fn in_transaction<T>(
         &mut self,
@@ -127,20 +150,18 @@ impl Destination for SqliteDestination {
     }
 
     fn send(&mut self, batch: &Batch) -> Result<(), SendError> {
-        let now = self.clock.now().wall;
-        let rows = Rows::of(batch);
-        let unstorable = rows.unstorable();
-        if !unstorable.is_empty() {
-            return Err(SendError::Refused {
-                message: "figures past 64 bits".to_owned(),
-                records: unstorable,
-            });
-        }
-        self.in_transaction(|txn, session| {
-            let stamps = session.stamps(txn, rows.sources.iter().copied(), now)?;
-            write::rows(txn, &rows, &stamps, session.seen())?;
-            receipt::add(txn, session.writer(), batch.range, now)
-        })
+        self.apply(batch, false)
+    }
+
+    fn resend(&mut self, batch: &Batch) -> Result<(), SendError> {
+        self.apply(batch, true)
+    }
+
+    fn holdings(&mut self, source: &SourceName, day: Day) -> Result<Option<Holdings>, SendError> {
+        let path = &self.options.path;
+        let connection = connection::read_only(&self.options).map_err(at_path(path))?;
+        let held = holdings::read(&connection, source, day).map_err(at_path(path))?;
+        Ok(Some(held))
     }
 
     fn send_current(&mut self, states: &[CurrentState]) -> Result<(), SendError> {

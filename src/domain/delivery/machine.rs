@@ -7,6 +7,7 @@ use fastrand::Rng;
 use super::HOLES_MAX;
 use super::options::{DeliveryOptions, StartAt};
 use super::outcome::Bisect;
+use super::pace::PaceMeter;
 use super::progress::{DeliveryBalance, DeliveryProgress, Replay};
 use super::seq_ranges::SeqRanges;
 use super::status::{DeliveryPhase, DeliveryStatus};
@@ -14,7 +15,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::batch::{Cut, DeliveryFilter, Lane, Parcel, ParcelCounts};
 use crate::domain::call::Do;
 use crate::domain::ids::{RecordSeq, SeqRange};
-use crate::domain::timestamp::{MonoTime, Now};
+use crate::domain::timestamp::{MonoTime, Now, WallTime};
 
 /// A heartbeat leaves after this part of its period, so that it has arrived when the period ends.
 const HEARTBEAT_PART: f64 = 5.0 / 6.0;
@@ -50,6 +51,11 @@ pub enum Step {
     Send(Cut),
     /// Send this quarantined record once more.
     Retry(RecordSeq),
+    /// Send the records of [`DeliveryMachine::resend_chunk`] once more, over what became of them.
+    Resend {
+        /// How many at most.
+        limit: usize,
+    },
 }
 
 /// What the receipt means.
@@ -121,6 +127,8 @@ pub struct DeliveryMachine {
     pub(super) outage: bool,
     /// How many of the current states were sent, while they go first.
     pub(super) fresh: Option<usize>,
+    /// The most of them in one call; halved where that is too large.
+    pub(super) current_limit: usize,
     /// Rosters that the receipt asked for and that were not sent yet.
     pub(super) rosters: usize,
     pub(super) heartbeat_at: MonoTime,
@@ -135,6 +143,13 @@ pub struct DeliveryMachine {
     pub(super) refused_in_a_row: u32,
     pub(super) last_error: Option<String>,
     pub(super) last_success: Option<MonoTime>,
+    pub(super) last_acknowledged_at: Option<WallTime>,
+    pub(super) held_since: Option<WallTime>,
+    pub(super) pace: PaceMeter,
+    /// Records that are sent once more because the destination lost or altered them.
+    pub(super) resends: BTreeSet<RecordSeq>,
+    /// The most of them in one batch; halved where they are refused together.
+    pub(super) resend_limit: usize,
     /// The planted bug: a batch is done when it leaves.
     pub(super) early_cursor: bool,
 }
@@ -166,6 +181,7 @@ impl DeliveryMachine {
             last_lane: Lane::Backlog,
             outage: true,
             fresh: None,
+            current_limit: options.batch_records.max(1),
             rosters: 0,
             heartbeat_at: MonoTime::ZERO,
             tail_since: None,
@@ -175,6 +191,11 @@ impl DeliveryMachine {
             refused_in_a_row: 0,
             last_error: None,
             last_success: None,
+            last_acknowledged_at: None,
+            held_since: None,
+            pace: PaceMeter::default(),
+            resends: BTreeSet::new(),
+            resend_limit: options.batch_records.max(1),
             early_cursor: false,
             options,
         };
@@ -202,6 +223,8 @@ impl DeliveryMachine {
         if self.calling.take().is_some() {
             self.connected = false;
         }
+        let backlog = self.balance(journal.head).backlog;
+        self.pace.note(now, self.done.count(), backlog);
         self.note_tail(now, journal);
         if self.options.paused {
             return Do::WaitUntil(now.plus(self.options.hold_period));
@@ -239,7 +262,7 @@ impl DeliveryMachine {
             self.live_from = Some(journal.head.next());
         }
         if let Some(offset) = self.fresh {
-            let limit = self.options.batch_records.max(1);
+            let limit = self.current_limit;
             return Some(Step::Current { offset, limit });
         }
         if self.rosters > 0 {
@@ -251,8 +274,11 @@ impl DeliveryMachine {
         if let Some(cut) = self.next_cut(now, journal) {
             return Some(Step::Send(cut));
         }
-        let retry = self.progress.retries.first();
-        retry.map(|seq| Step::Retry(*seq))
+        if let Some(seq) = self.progress.retries.first() {
+            return Some(Step::Retry(*seq));
+        }
+        let limit = self.resend_limit;
+        (!self.resends.is_empty()).then_some(Step::Resend { limit })
     }
 
     /// Whether so much waits that the first batch would not bring the present.
@@ -260,7 +286,7 @@ impl DeliveryMachine {
         self.options.lanes
             && self.filter.allows_realtime()
             && self.done.as_slice().len() < HOLES_MAX
-            && journal.head.since(self.done.highest()) > self.options.batch_records as u64
+            && journal.head.since(self.done.highest()) > self.size as u64
     }
 
     fn next_cut(&mut self, now: MonoTime, journal: JournalView) -> Option<Cut> {
@@ -366,6 +392,7 @@ impl DeliveryMachine {
             Some(Step::Current { .. }) => self.fresh = None,
             Some(Step::Roster) => self.rosters -= 1,
             Some(Step::Retry(seq)) => self.retried(seq),
+            Some(Step::Resend { limit }) => self.resent(limit),
             _ => {}
         }
     }
@@ -420,6 +447,43 @@ impl DeliveryMachine {
     /// The retry of a quarantined record is over, whatever came of it.
     pub(super) fn retried(&mut self, seq: RecordSeq) {
         self.progress.retries.retain(|waiting| *waiting != seq);
+    }
+
+    /// Sends records once more that the destination lost or altered.
+    pub fn resend(&mut self, seqs: impl IntoIterator<Item = RecordSeq>) {
+        self.resends.extend(seqs);
+    }
+
+    /// The next records of [`Step::Resend`]: all positions from the first to the last are done, so
+    /// that a batch over them says nothing new to the receipt.
+    pub fn resend_chunk(&self, limit: usize) -> Vec<RecordSeq> {
+        let Some(first) = self.resends.first() else {
+            return Vec::new();
+        };
+        let end = self.done.first_gap(*first, RecordSeq::new(u64::MAX));
+        let within = |seq: &&RecordSeq| end.is_none_or(|gap| **seq < gap.first);
+        let chunk: Vec<_> = self
+            .resends
+            .iter()
+            .take_while(within)
+            .take(limit)
+            .copied()
+            .collect();
+        if chunk.is_empty() {
+            vec![*first]
+        } else {
+            chunk
+        }
+    }
+
+    /// The next records of [`Step::Resend`] are settled, whatever came of them.
+    pub(super) fn resent(&mut self, limit: usize) {
+        for seq in self.resend_chunk(limit) {
+            self.resends.remove(&seq);
+        }
+        if self.resends.is_empty() {
+            self.resend_limit = self.options.batch_records.max(1);
+        }
     }
 
     /// What the filter lets pass.
@@ -492,8 +556,12 @@ impl DeliveryMachine {
             consecutive_failures: self.backoff.failures(),
             last_error: self.last_error.clone(),
             last_success: self.last_success,
+            last_acknowledged_at: self.last_acknowledged_at,
+            held_since: self.held_since,
+            pace: self.pace.pace(),
             replay: self.progress.replay,
             retries_waiting: self.progress.retries.len(),
+            resends_waiting: self.resends.len(),
         }
     }
 

@@ -84,7 +84,7 @@ impl DeliveryMachine {
         let Some(calling) = self.calling.take() else {
             return;
         };
-        self.succeeded(now.mono);
+        self.succeeded(now);
         if let Step::Current { offset, .. } = calling.step {
             self.fresh = (remaining > 0 && sent > 0).then_some(offset + sent);
         }
@@ -96,17 +96,18 @@ impl DeliveryMachine {
         match calling.step {
             // Reachable again: connect at once.
             Step::Probe => self.mood = Mood::Good,
-            Step::Open | Step::Current { .. } => self.succeeded(now.mono),
+            Step::Open | Step::Current { .. } => self.succeeded(now),
             Step::Roster => {
-                self.succeeded(now.mono);
+                self.succeeded(now);
                 self.rosters -= 1;
             }
             Step::Heartbeat => {
-                self.succeeded(now.mono);
+                self.succeeded(now);
                 self.heartbeat_at = self.next_heartbeat(now.mono);
             }
             Step::Send(cut) => {
-                self.succeeded(now.mono);
+                self.succeeded(now);
+                self.last_acknowledged_at = Some(now.wall);
                 let sent = calling.sent.expect("a batch was cut for the step");
                 self.refused_in_a_row = if sent.records > 0 {
                     0
@@ -120,19 +121,24 @@ impl DeliveryMachine {
                 self.adapt(&calling, now.mono, sent.records >= cut.records);
             }
             Step::Retry(seq) => {
-                self.succeeded(now.mono);
+                self.succeeded(now);
                 self.release(seq);
                 return Some(seq);
+            }
+            Step::Resend { limit } => {
+                self.succeeded(now);
+                self.resent(limit);
             }
         }
         None
     }
 
-    fn succeeded(&mut self, now: MonoTime) {
+    fn succeeded(&mut self, now: Now) {
         self.backoff.reset();
         self.mood = Mood::Good;
         self.last_error = None;
-        self.last_success = Some(now);
+        self.held_since = None;
+        self.last_success = Some(now.mono);
     }
 
     /// The one place where positions become done.
@@ -216,16 +222,17 @@ impl DeliveryMachine {
                 }
                 self.wait(now.mono, *retry_after, *unreachable);
             }
-            SendError::Held { reason, remedy } => self.hold(now.mono, reason, remedy),
+            SendError::Held { reason, remedy } => self.hold(now, reason, remedy),
             SendError::Refused { message, records } => {
-                return self.refused(now.mono, &calling, message, records);
+                return self.refused(now, &calling, message, records);
             }
-            SendError::TooLarge { message } => return self.too_large(now.mono, &calling, message),
+            SendError::TooLarge { message } => return self.too_large(now, &calling, message),
         }
         Vec::new()
     }
 
     fn wait(&mut self, now: MonoTime, retry_after: Option<std::time::Duration>, unreachable: bool) {
+        self.held_since = None;
         let wait = self.backoff.next(&mut self.rng, retry_after);
         self.connected &= !unreachable;
         self.broken_off();
@@ -235,13 +242,14 @@ impl DeliveryMachine {
         };
     }
 
-    fn hold(&mut self, now: MonoTime, reason: &str, remedy: &str) {
+    fn hold(&mut self, now: Now, reason: &str, remedy: &str) {
+        self.held_since.get_or_insert(now.wall);
         self.connected = false;
         self.broken_off();
         self.mood = Mood::Held {
             reason: reason.to_owned(),
             remedy: remedy.to_owned(),
-            until: now.plus(self.options.hold_period),
+            until: now.mono.plus(self.options.hold_period),
         };
     }
 
@@ -252,7 +260,7 @@ impl DeliveryMachine {
 
     fn refused(
         &mut self,
-        now: MonoTime,
+        now: Now,
         calling: &Calling,
         message: &str,
         named: &[(RecordSeq, String)],
@@ -291,13 +299,16 @@ impl DeliveryMachine {
     }
 
     /// A refusal of something that is no batch.
-    fn refused_beside(&mut self, now: MonoTime, calling: &Calling, message: &str) {
+    fn refused_beside(&mut self, now: Now, calling: &Calling, message: &str) {
         match calling.step {
             // The state follows with its record, and the next heartbeat comes soon.
             Step::Current { .. } => self.fresh = None,
-            Step::Heartbeat => self.heartbeat_at = self.next_heartbeat(now),
+            Step::Heartbeat => self.heartbeat_at = self.next_heartbeat(now.mono),
             // It stays in quarantine.
             Step::Retry(seq) => self.retried(seq),
+            // Together first; one that is refused alone stays as it is there.
+            Step::Resend { limit: 1 } => self.resent(1),
+            Step::Resend { limit } => self.resend_limit = (limit / 2).max(1),
             Step::Open | Step::Probe | Step::Roster | Step::Send(_) => {
                 self.hold(now, message, "look at the destination's own log");
             }
@@ -306,7 +317,7 @@ impl DeliveryMachine {
 
     fn single_out(
         &mut self,
-        now: MonoTime,
+        now: Now,
         records: Vec<(RecordSeq, String)>,
     ) -> Vec<(RecordSeq, String)> {
         self.bisect = None;
@@ -361,7 +372,7 @@ impl DeliveryMachine {
 
     fn too_large(
         &mut self,
-        now: MonoTime,
+        now: Now,
         calling: &Calling,
         message: &str,
     ) -> Vec<(RecordSeq, String)> {
@@ -375,6 +386,10 @@ impl DeliveryMachine {
             Some(sent) if sent.records > 1 => {
                 self.size = (sent.records / 2).max(1);
                 self.bisect = None;
+                Vec::new()
+            }
+            _ if matches!(calling.step, Step::Current { limit: 2.., .. }) => {
+                self.current_limit = (self.current_limit / 2).max(1);
                 Vec::new()
             }
             _ => {

@@ -1,8 +1,9 @@
 //! What `status` and the page show of one destination.
 
+use super::pace::Pace;
 use super::progress::{DeliveryBalance, Replay};
 use crate::domain::ids::RecordSeq;
-use crate::domain::timestamp::MonoTime;
+use crate::domain::timestamp::{MonoTime, WallTime};
 
 /// What a destination is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +67,16 @@ pub struct DeliveryStatus {
     pub last_error: Option<String>,
     /// When something was last taken.
     pub last_success: Option<MonoTime>,
+    /// When a batch of records was last acknowledged.
+    pub last_acknowledged_at: Option<WallTime>,
+    /// Since when it waits for a person, attempts in between included.
+    pub held_since: Option<WallTime>,
+    /// How fast it goes.
+    pub pace: Pace,
     /// A replay that is under way.
     pub replay: Option<Replay>,
     /// Quarantined records that wait to be sent again.
     pub retries_waiting: usize,
+    /// Records that a comparison found altered or lost, which wait to be sent again.
+    pub resends_waiting: usize,
 }

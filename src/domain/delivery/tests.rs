@@ -18,6 +18,8 @@ struct Bench {
     now: Now,
     head: u64,
     receipt: SeqRanges,
+    /// Room for a batch, kept so that ten million records need not be made.
+    records: Vec<SequencedRecord>,
 }
 
 fn seq(n: u64) -> RecordSeq {
@@ -64,6 +66,7 @@ impl Bench {
             now: Now::default(),
             head: 0,
             receipt: SeqRanges::default(),
+            records: Vec::new(),
         }
     }
 
@@ -112,14 +115,19 @@ impl Bench {
         let first = cut.within.first;
         let last = seq(first.get() + cut.records as u64 - 1).min(cut.within.last);
         let range = SeqRange::new(first, last);
-        self.machine.sending(&Parcel {
+        let mut records = std::mem::take(&mut self.records);
+        let count = usize::try_from(range.count()).unwrap();
+        records.resize(records.len().max(count), record(first.get()));
+        let mut spare = records.split_off(count);
+        records[0].seq = first;
+        let parcel = Parcel {
             lane: cut.lane,
-            batch: Batch {
-                range,
-                records: (first.get()..=last.get()).map(record).collect(),
-            },
+            batch: Batch { range, records },
             counts: ParcelCounts::default(),
-        });
+        };
+        self.machine.sending(&parcel);
+        self.records = parcel.batch.records;
+        self.records.append(&mut spare);
         range
     }
 
@@ -188,7 +196,7 @@ fn the_present_is_there_two_calls_after_the_first_success() {
 #[test]
 fn a_short_backlog_is_simply_sent() {
     let mut bench = Bench::new(100);
-    bench.head = 50;
+    bench.head = 20;
     let steps: Vec<_> = (0..4).map(|_| bench.succeed()).collect();
     assert!(
         steps.iter().all(|s| !matches!(s, Step::Current { .. })),
@@ -265,4 +273,157 @@ fn an_outcome_that_was_never_told_is_asked_of_the_receipt() {
     // The process went on without an answer: the destination has it all the same.
     assert_eq!(bench.succeed(), Step::Open);
     assert!(bench.machine.progress().done.contains(&range));
+}
+
+/// A destination with a latency, in front of a journal that grows in time.
+struct Drain {
+    bench: Bench,
+    /// Records that wait at the beginning.
+    waiting: u64,
+    /// Records a second.
+    arriving: u64,
+    per_call: Duration,
+    per_record: Duration,
+    /// How long each record of the live lane took from the journal to its acknowledgement.
+    live: Vec<Duration>,
+    backlog_next: RecordSeq,
+}
+
+impl Drain {
+    fn new(waiting: u64, per_record: Duration) -> Self {
+        let mut bench = Bench::new(2_000);
+        bench.head = waiting;
+        Self {
+            bench,
+            waiting,
+            arriving: 117,
+            per_call: Duration::from_millis(5),
+            per_record,
+            live: Vec::new(),
+            backlog_next: seq(1),
+        }
+    }
+
+    fn journaled_at(&self, seq: RecordSeq) -> Duration {
+        let after = seq.get().saturating_sub(self.waiting);
+        Duration::from_micros(after * 1_000_000 / self.arriving)
+    }
+
+    fn since_start(&self) -> Duration {
+        self.bench.now.mono.since_start()
+    }
+
+    fn grow(&mut self) {
+        let seconds = self.since_start().as_secs_f64();
+        let passed = Duration::from_secs_f64(seconds).as_micros();
+        let arrived = passed * u128::from(self.arriving) / 1_000_000;
+        self.bench.head = self.waiting + u64::try_from(arrived).unwrap();
+    }
+
+    /// One call, which takes its time; its step, and what it said of it.
+    fn call(&mut self) -> Step {
+        self.grow();
+        let step = self.bench.next_step();
+        self.grow();
+        let range = match step {
+            Step::Send(cut) => Some(self.bench.cut(cut)),
+            _ => None,
+        };
+        let records = range.map_or(0, SeqRange::count);
+        let took = self.per_call + self.per_record * u32::try_from(records).unwrap();
+        self.bench.now.mono = self.bench.now.mono.plus(took);
+        self.grow();
+        match step {
+            Step::Open => {
+                let view = self.bench.view();
+                let receipt = self.bench.receipt.as_slice().to_vec();
+                self.bench.machine.opened(view, &receipt, 0);
+            }
+            Step::Current { .. } => self.bench.machine.current_sent(self.bench.now, 100, 0),
+            _ => drop(self.bench.machine.accepted(self.bench.now)),
+        }
+        if let (Step::Send(cut), Some(range)) = (step, range) {
+            self.arrived(cut.lane, range);
+        }
+        step
+    }
+
+    fn arrived(&mut self, lane: Lane, range: SeqRange) {
+        self.bench.receipt.insert(range);
+        if lane == Lane::Live {
+            for n in range.first.get()..=range.last.get() {
+                let took = self.since_start().saturating_sub(self.journaled_at(seq(n)));
+                self.live.push(took);
+            }
+        } else {
+            assert!(
+                range.first >= self.backlog_next,
+                "the backlog is sent in order"
+            );
+            self.backlog_next = range.last.next();
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.bench.receipt.as_slice() == [SeqRange::new(seq(1), seq(self.bench.head))]
+    }
+
+    /// Nothing answers for so long, and then an attempt succeeds. How long the present took from
+    /// there.
+    fn outage(&mut self, time: Duration) -> Duration {
+        let end = self.bench.now.mono.plus(time);
+        let mut last_attempt = self.bench.now.mono;
+        while self.bench.now.mono < end {
+            self.bench.next_step();
+            let since_last = self.bench.now.mono.since(last_attempt);
+            assert!(
+                since_last <= Duration::from_secs(10),
+                "{since_last:?} without an attempt"
+            );
+            last_attempt = self.bench.now.mono;
+            self.bench.machine.failed(self.bench.now, &gone());
+        }
+        let mut step = self.call();
+        let answered = self.bench.now.mono;
+        while !matches!(step, Step::Current { .. }) {
+            assert!(!matches!(step, Step::Send(_)), "the present goes first");
+            step = self.call();
+        }
+        self.bench.now.mono.since(answered)
+    }
+
+    fn live_p99(&mut self) -> Duration {
+        self.live.sort_unstable();
+        self.live[self.live.len() * 99 / 100]
+    }
+}
+
+#[test]
+fn ten_million_records_drain_in_order_behind_a_live_lane_that_stays_fresh() {
+    // What SQLite takes on a small box, and a database so slow that batches nearly shrink.
+    for (waiting, per_record) in [
+        (10_000_000, Duration::from_micros(33)),
+        (500_000, Duration::from_millis(2)),
+    ] {
+        let mut drain = Drain::new(waiting, per_record);
+        let mut outages = 0;
+        while !drain.is_done() {
+            drain.call();
+            // Twice in the middle, for three days and for a minute.
+            let third = drain.bench.receipt.count() * 10 / (waiting * 3);
+            if third > outages && outages < 2 {
+                let time = [Duration::from_hours(72), Duration::from_mins(1)];
+                let present = drain.outage(time[usize::try_from(outages).unwrap()]);
+                assert!(present <= Duration::from_secs(2), "{present:?}");
+                outages += 1;
+            }
+            drain.bench.check();
+        }
+        let p99 = drain.live_p99();
+        println!(
+            "{per_record:?} a record: live p99 {p99:?} of {}",
+            drain.live.len()
+        );
+        assert!(p99 < Duration::from_secs(10), "{p99:?}");
+    }
 }
