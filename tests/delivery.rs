@@ -6,6 +6,8 @@
 mod box_under_test;
 #[path = "delivery/scripted.rs"]
 mod scripted;
+#[path = "delivery/to_sqlite.rs"]
+mod to_sqlite;
 
 use std::time::Duration;
 

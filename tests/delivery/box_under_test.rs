@@ -1,5 +1,6 @@
 //! A real store with one forward worker, stepped in virtual time.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -55,11 +56,11 @@ impl Box_ {
         destination: Scripted,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = open(&folder, MonoTime::ZERO);
+        let store = open(folder.path(), MonoTime::ZERO);
         if records > 0 {
             append(
                 &store,
-                &transactions("main", records, &mut 0),
+                &transactions("main", "a", records, &mut 0),
                 Now::default(),
             );
         }
@@ -90,12 +91,12 @@ impl Box_ {
     }
 
     pub(crate) fn journal_transactions_of(&mut self, source: &str, count: u64) {
-        let records = transactions(source, count, &mut self.journaled);
+        let records = transactions(source, "a", count, &mut self.journaled);
         append(&self.store, &records, self.clock());
     }
 
     pub(crate) fn journal_intervals(&mut self, count: i64) {
-        let records: Vec<_> = (0..count).map(interval).collect();
+        let records: Vec<_> = (0..count).map(|n| interval(n, 1)).collect();
         append(&self.store, &records, self.clock());
     }
 
@@ -151,9 +152,9 @@ impl Box_ {
         // The former store must be closed before its file is opened again.
         self.store = {
             let other = tempfile::tempdir().expect("a folder");
-            let placeholder = open(&other, self.now);
+            let placeholder = open(other.path(), self.now);
             drop(std::mem::replace(&mut self.store, placeholder));
-            open(&self.folder, self.now)
+            open(self.folder.path(), self.now)
         };
         self.lives += 1;
         let (worker, handle) = worker(&self.store, self.options.clone(), self.lives);
@@ -201,7 +202,7 @@ impl Box_ {
     }
 }
 
-fn at(now: MonoTime) -> Now {
+pub(crate) fn at(now: MonoTime) -> Now {
     Now {
         wall: START.plus(now.since_start()),
         mono: now,
@@ -218,14 +219,14 @@ pub(crate) fn sources() -> Vec<SourceName> {
         .to_vec()
 }
 
-fn open(folder: &TempDir, now: MonoTime) -> Store {
+pub(crate) fn open(folder: &Path, now: MonoTime) -> Store {
     let box_id = BoxId::new("box-1").expect("an id");
-    let mut options = StoreOptions::new(folder.path().to_path_buf(), box_id);
+    let mut options = StoreOptions::new(folder.to_path_buf(), box_id);
     options.min_free = 0;
     Store::open(&options, at(now)).expect("opened").store
 }
 
-fn append(store: &Store, records: &[Record], now: Now) {
+pub(crate) fn append(store: &Store, records: &[Record], now: Now) {
     let commit = Commit {
         records,
         feed_states: &[],
@@ -234,11 +235,22 @@ fn append(store: &Store, records: &[Record], now: Now) {
 }
 
 fn worker(store: &Store, options: DeliveryOptions, life: u64) -> (ForwardWorker, ForwardHandle) {
+    worker_named("upstream", store, options, &["main", "other"], life)
+}
+
+pub(crate) fn worker_named(
+    name: &str,
+    store: &Store,
+    options: DeliveryOptions,
+    sources: &[&str],
+    life: u64,
+) -> (ForwardWorker, ForwardHandle) {
+    let source = |name: &&str| SourceName::new(name).expect("a name");
     let box_id = store.box_id();
     let settings = ForwardSettings {
-        name: name(),
+        name: DestinationName::new(name).expect("a name"),
         options,
-        sources: sources(),
+        sources: sources.iter().map(source).collect(),
         heartbeat: Box::new(move |now| Heartbeat {
             box_id: box_id.clone(),
             version: "0".to_owned(),
@@ -254,14 +266,19 @@ fn worker(store: &Store, options: DeliveryOptions, life: u64) -> (ForwardWorker,
     ForwardWorker::new(settings, store.clone(), Waker::new(&StopToken::new())).expect("restored")
 }
 
-fn transactions(source: &str, count: u64, journaled: &mut i64) -> Vec<Record> {
+pub(crate) fn transactions(
+    source: &str,
+    agent: &str,
+    count: u64,
+    journaled: &mut i64,
+) -> Vec<Record> {
     (0..count)
         .map(|_| {
             *journaled += 1;
             let started_at = START.plus_ms(*journaled);
             Record::Transaction(StateTransaction {
                 source: SourceName::new(source).expect("a name"),
-                agent: AgentId::new(&format!("a-{}", *journaled % 7)).expect("an id"),
+                agent: AgentId::new(&format!("{agent}-{}", *journaled % 7)).expect("an id"),
                 started_at,
                 state: StateText::new("Ready").expect("a state"),
                 category: Category::Available,
@@ -276,18 +293,18 @@ fn transactions(source: &str, count: u64, journaled: &mut i64) -> Vec<Record> {
         .collect()
 }
 
-fn interval(n: i64) -> Record {
+pub(crate) fn interval(n: i64, revision: u32) -> Record {
     Record::Interval(IntervalRecord {
         source: SourceName::new("main").expect("a name"),
         queue: QueueId::new("q-1").expect("an id"),
         interval_start: IntervalStart::containing(START).plus(n),
         figures: Figures {
-            entered: Some(3),
+            entered: Some(2 + u64::from(revision)),
             abandoned: None,
             handle_time_s: Some(900),
         },
-        revision: 1,
-        answered_at: START,
+        revision,
+        answered_at: START.plus_ms(i64::from(revision) - 1),
         run: Run::Live,
         reason: RevisionReason::First,
         suspect: None,

@@ -6,6 +6,11 @@
 //! and the acknowledgement. `THRIO_EDGE_KILLS` sets how many kills there are, `THRIO_EDGE_SEED`
 //! replays their points.
 
+mod commands;
+mod postgres;
+#[path = "../support/postgres_server.rs"]
+#[allow(dead_code, reason = "the PostgreSQL tests use more of it")]
+mod postgres_server;
 mod prepared;
 mod rig;
 mod sqlite;
@@ -13,6 +18,7 @@ mod truth;
 
 use std::fs;
 
+use postgres_server::{PASSWORD, PostgresServer};
 use rig::{Rig, kills, seed};
 use rusqlite::Connection;
 use truth::{Expected, assert_delivered};
@@ -31,6 +37,33 @@ fn killed_in_the_middle_of_batches_to_sqlite_nothing_is_missing_and_nothing_doub
     rig.finish();
     check_sqlite(&rig, &expected);
     println!("sqlite: {inside}");
+    assert!(inside.is_fair(), "{inside}");
+}
+
+#[test]
+fn killed_in_the_middle_of_batches_to_postgresql_nothing_is_missing_and_nothing_doubled() {
+    let server = PostgresServer::start();
+    let name = server.new_database();
+    let url = server.url(&name);
+    let rig = Rig::new(
+        seed(),
+        &format!("kind = \"postgres\"\nurl = \"{url}\"\npassword = \"{PASSWORD}\"\n"),
+    );
+    let kills = kills(50);
+    let expected = prepared::fill(&rig, 0, kills * RECORDS_PER_KILL);
+    let activity = postgres::Activity(server.admin(&name));
+    let inside = rig.kill_again_and_again(kills, &activity);
+    rig.finish();
+    let journal = rig.journal();
+    let database = &activity.0;
+    assert_delivered(
+        &journal,
+        &expected,
+        &postgres::transactions(database),
+        &postgres::volumes(database),
+    );
+    assert_eq!(postgres::receipt(database), [(1, journal.head)]);
+    println!("postgresql: {inside}");
     assert!(inside.is_fair(), "{inside}");
 }
 

@@ -49,8 +49,9 @@ pub(crate) fn kills(default: usize) -> usize {
 
 /// The destination, looked at from outside.
 pub(crate) trait Observer {
-    /// Whether it has begun to receive something that it has not acknowledged.
-    fn is_batch_open(&self) -> bool;
+    /// What it has begun to receive and has not acknowledged, by a name that the next one does not
+    /// have where it can be told.
+    fn open_batch(&self) -> Option<String>;
 
     /// Calls that a new process makes before its first batch.
     fn calls_before_batches(&self) -> usize;
@@ -166,19 +167,25 @@ impl Rig {
         journal
     }
 
+    /// Runs a command to its end: its exit code, and what it printed.
+    pub(crate) fn command(&self, arguments: &[&str]) -> (i32, String) {
+        let done = program()
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config_file())
+            .output();
+        let done = done.unwrap();
+        let mut text = String::from_utf8_lossy(&done.stdout).into_owned();
+        if !done.status.success() {
+            text.push_str(&String::from_utf8_lossy(&done.stderr));
+        }
+        (done.status.code().expect("it was not killed"), text)
+    }
+
     pub(crate) fn start(&self) -> Life {
         let log = self.folder().join("edge.log");
         let file = File::options().create(true).append(true).open(&log);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_thrio-edge"));
-        for inherited in [
-            "NOTIFY_SOCKET",
-            "WATCHDOG_USEC",
-            "JOURNAL_STREAM",
-            "THRIO_EDGE_CONFIG",
-        ] {
-            command.env_remove(inherited);
-        }
-        let child = command
+        let child = program()
             .args(["run", "--config"])
             .arg(self.config_file())
             .stderr(file.unwrap())
@@ -204,7 +211,7 @@ impl Rig {
             // Somewhere inside the call, its commit included, or right behind it.
             StopToken::new().wait(Duration::from_micros(rng.u64(0..6_000)));
             life.freeze();
-            inside += usize::from(destination.is_batch_open());
+            inside += usize::from(destination.open_batch().is_some());
             life.kill();
         }
         Kills { all: kills, inside }
@@ -215,10 +222,26 @@ impl Rig {
         let mut life = self.start();
         life.wait_for("an empty backlog", |status| {
             let destination = &status.destinations[0];
-            status.store.last_seq > 0 && destination.backlog == 0 && destination.balanced
+            // Before its first step a destination has nothing to say of its backlog.
+            let has_begun = destination.phase != "starting";
+            let is_drained = destination.backlog == 0 && destination.balanced;
+            status.store.last_seq > 0 && has_begun && is_drained
         });
         assert_eq!(life.terminate(), Some(0));
     }
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thrio-edge"));
+    for inherited in [
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "JOURNAL_STREAM",
+        "THRIO_EDGE_CONFIG",
+    ] {
+        command.env_remove(inherited);
+    }
+    command
 }
 
 fn note(record: &Record, journal: &mut Journal) {
@@ -259,14 +282,19 @@ impl Life {
         })
     }
 
+    /// Waits until it is so.
+    pub(crate) fn wait_until_so(&self, what: &str, is_so: impl Fn() -> bool) {
+        self.wait_until(what, Duration::from_millis(100), || is_so().then_some(()));
+    }
+
     /// Waits until the given number of calls has begun at the destination, and the last is open.
     fn wait_for_calls(&self, calls: usize, destination: &dyn Observer) {
-        let (mut begun, mut was_open) = (0, false);
+        let (mut begun, mut last) = (0, None);
         self.wait_until("a batch under way", LOOK_PERIOD, || {
-            let is_open = destination.is_batch_open();
-            begun += usize::from(is_open && !was_open);
-            was_open = is_open;
-            (is_open && begun >= calls).then_some(())
+            let open = destination.open_batch();
+            begun += usize::from(open.is_some() && open != last);
+            last = open;
+            (last.is_some() && begun >= calls).then_some(())
         });
     }
 

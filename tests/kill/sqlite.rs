@@ -28,14 +28,15 @@ impl WriteLock {
 }
 
 impl Observer for WriteLock {
-    fn is_batch_open(&self) -> bool {
+    fn open_batch(&self) -> Option<String> {
         let Ok(file) = File::options().read(true).write(true).open(&self.shm) else {
-            return false;
+            return None;
         };
         let mut wanted = Flock::from(FlockType::WriteLock);
         wanted.start = WRITE_LOCK_BYTE;
         wanted.length = 1;
-        fcntl_getlk(&file, &wanted).unwrap().is_some()
+        let held = fcntl_getlk(&file, &wanted).unwrap();
+        held.map(|_| "the write lock".to_owned())
     }
 
     /// Opening with its claim, the current states, the first heartbeat.
