@@ -107,6 +107,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("lifecycle", &["lifecycle", "clock", "stop"]),
     ("simulator", &["simulator", "clock", "stop"]),
+    ("control", &["control", "domain", "lifecycle", "clock"]),
 ];
 
 fn wrong_directions(source: &Source) -> Vec<String> {
