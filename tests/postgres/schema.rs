@@ -138,12 +138,19 @@ fn where_it_may_not_make_tables_it_shows_the_statements_and_they_work() {
     assert!(reason.contains("manage_schema is off"), "{reason}");
     assert!(!database.has_tables());
     let (_, statements) = remedy.split_once("run this:\n").expect("statements");
+    database.admin.run("CREATE TABLE theirs (secret text)");
     database.admin.run(statements);
     to.probe().unwrap_or_else(|error| panic!("{error}"));
     open(&mut to, "box-1", source());
     to.send(&batch(1, &records::history())).expect("sent");
     let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'wfm_agent'";
     assert_eq!(database.admin.one(owner), "postgres");
+    let may_read = format!("SELECT has_table_privilege('{USER}', 'theirs', 'SELECT')");
+    assert_eq!(
+        database.admin.one(&may_read),
+        "f",
+        "rights on what is its own only"
+    );
 }
 
 #[test]

@@ -127,13 +127,26 @@ fn ddl(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> Str
         );
     }
     let (schema, user) = (&options.schema, options.server.user.replace('"', "\"\""));
+    let made = made(&text).join(", ");
     let _ = writeln!(
         text,
         "GRANT USAGE ON SCHEMA \"{schema}\" TO \"{user}\";\n\
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"{schema}\" TO \"{user}\";\n\
+         GRANT SELECT, INSERT, UPDATE, DELETE ON {made} TO \"{user}\";\n\
          COMMIT;"
     );
     text
+}
+
+/// The tables and views that the statements make: nobody needs rights on others in the schema.
+fn made(statements: &str) -> Vec<String> {
+    let made = statements.lines().filter_map(|line| {
+        let rest = line
+            .strip_prefix("CREATE TABLE IF NOT EXISTS ")
+            .or_else(|| line.strip_prefix("CREATE TABLE "))
+            .or_else(|| line.strip_prefix("CREATE VIEW "))?;
+        rest.split_whitespace().next().map(str::to_owned)
+    });
+    made.collect()
 }
 
 fn pending(found: Found, migrations: &[Migration]) -> impl Iterator<Item = (i64, &Migration)> {
