@@ -16,12 +16,16 @@ use crate::daemon::{Daemon, DaemonOptions};
 use crate::lifecycle::daemonize::{DaemonizeOptions, ParentLine, Side, daemonize};
 use crate::lifecycle::exit::Exit;
 use crate::lifecycle::logging::{self, LogFormat, LogOptions};
+use crate::lifecycle::restart_delay::RestartDelay;
 use crate::lifecycle::signals::{Asked, Closer, Inbox};
 use crate::lifecycle::{panics, service_manager};
+use crate::stop::StopToken;
 use crate::thrio::install_crypto_provider;
 
 /// How long the healthy workers may take to end after another one died.
 const STOP_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// What a start that waited may take beyond its delay until it is ready.
+const START_MARGIN: Duration = Duration::from_mins(1);
 /// The log of a process in the background, in the state directory, where there is no journald.
 const LOG_NAME: &str = "thrio-edge.log";
 
@@ -112,6 +116,7 @@ fn start(
         tracing::warn!(field = warning.field, "{}", warning.message);
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), "thrio-edge starts");
+    wait_for_its_turn();
     let inbox = Inbox::open().context("signals")?;
     let failed = Arc::new(AtomicBool::new(false));
     let on_failure = {
@@ -128,6 +133,24 @@ fn start(
         on_failure: Box::new(on_failure),
     })?;
     Ok((daemon, inbox, failed))
+}
+
+/// The delay of a start that follows others that did not last. A signal ends it and the process.
+fn wait_for_its_turn() {
+    let Some(starts) = RestartDelay::of_service() else {
+        return;
+    };
+    let (delay, failed) = starts.begin();
+    if delay.is_zero() {
+        return;
+    }
+    let why = format!(
+        "{failed} starts in a row did not last: waits {} s, then tries again",
+        delay.as_secs()
+    );
+    tracing::warn!("{why}");
+    service_manager::delayed(delay + START_MARGIN, &why);
+    StopToken::new().wait(delay);
 }
 
 /// The main thread's loop. It never does the work itself, so that a second signal is always heard.
@@ -156,6 +179,9 @@ fn until_stopped(daemon: Daemon, mut inbox: Inbox, failed: &AtomicBool, timeout:
         }
     }
     if !failed.load(Ordering::Acquire) {
+        if let Some(starts) = RestartDelay::of_service() {
+            starts.well();
+        }
         return Exit::Ok;
     }
     if let Some(daemon) = running {

@@ -5,5 +5,6 @@ pub mod exit;
 pub mod log_file;
 pub mod logging;
 pub mod panics;
+pub mod restart_delay;
 pub mod service_manager;
 pub mod signals;

@@ -34,6 +34,15 @@ pub fn stopping(timeout: Duration) {
     ]);
 }
 
+/// The start waits for this long first: it is not late.
+pub fn delayed(by: Duration, why: &str) {
+    let by_us = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
+    send(&[
+        NotifyState::Status(one_line(why)),
+        NotifyState::ExtendTimeoutUsec(by_us),
+    ]);
+}
+
 /// One line that `systemctl status` shows.
 pub fn status(line: &str) {
     send(&[NotifyState::Status(one_line(line))]);
