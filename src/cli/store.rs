@@ -7,8 +7,10 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::{ConfigFile, absolute, output, remote};
+use crate::config::Config;
 use crate::control::Request;
 use crate::lifecycle::exit::Exit;
+use crate::store::Store;
 
 /// Looks after the journal.
 #[derive(Debug, clap::Args)]
@@ -35,12 +37,16 @@ enum Action {
         /// The file; it must not be there yet.
         file: PathBuf,
     },
+    /// Bring the store to the format of the version before, so that that version can be installed
+    /// again. No daemon may run; a copy of the file is made first.
+    Downgrade,
 }
 
 /// Does it.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let (_, config) = remote::configuration(&arguments.config)?;
     let request = match &arguments.action {
+        Action::Downgrade => return downgrade(&config, arguments.json),
         Action::Stats => Request::StoreStats,
         Action::Verify => Request::StoreVerify,
         Action::Compact => Request::StoreCompact,
@@ -56,6 +62,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     let problems = done["problems_count"].as_u64().unwrap_or(0);
     Ok(if problems == 0 { Exit::Ok } else { Exit::Io })
+}
+
+fn downgrade(config: &Config, json: bool) -> anyhow::Result<Exit> {
+    let done = Store::downgrade(&config.store)?;
+    let backup = done.backup.as_ref().map(|path| path.display().to_string());
+    let done = serde_json::json!({"from": done.from, "to": done.to, "backup": backup});
+    if json {
+        output::json(&done);
+    } else {
+        show(&done);
+    }
+    Ok(Exit::Ok)
 }
 
 /// The answer's fields, a line each.

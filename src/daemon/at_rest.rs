@@ -14,20 +14,68 @@ use crate::config::Config;
 use crate::control::status::{ConfigurationStatus, Problem, Severity, Status, StoreStatus};
 use crate::control::{Refusal, Request};
 use crate::domain::ids::Feed;
+use crate::domain::timestamp::Now;
 use crate::lifecycle::exit::Exit;
-use crate::store::{OpenOrigin, Opened, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How long the one feed may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Opens the store (its lock must be free) and tells what it remembers.
+/// Looks at the store (its lock must be free) and tells what it remembers. Nothing is made, set
+/// aside or replaced: a damaged store is told, and the next start takes care of it.
 pub fn status_at_rest(config: &Config) -> Result<Status, StoreError> {
     let now = SystemClock::new().now();
-    let Opened { store, origin } = Store::open(&config.store, now)?;
-    let replaced = match origin {
-        OpenOrigin::Replaced { aside, reason } => vec![format!("{} ({reason})", aside.display())],
-        OpenOrigin::New | OpenOrigin::Existing => Vec::new(),
-    };
+    match Store::look(&config.store, now) {
+        Ok(store) => Ok(remembered(config, &store, now)),
+        Err(StoreError::Missing { .. }) => Ok(unknown(config, now, None)),
+        Err(error @ StoreError::Damaged(_)) => Ok(unknown(config, now, Some(error.to_string()))),
+        Err(other) => Err(other),
+    }
+}
+
+/// What can be said without a store.
+fn unknown(config: &Config, now: Now, error: Option<String>) -> Status {
+    let problem = error.as_ref().map(|why| Problem {
+        severity: Severity::Error,
+        code: "store_damaged".to_owned(),
+        subject: "store".to_owned(),
+        message: why.clone(),
+        remedy: "start the service: it sets the file aside, collects at once, and brings over \
+                 what is intact"
+            .to_owned(),
+    });
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        box_id: config.store.box_id.to_string(),
+        store_id: String::new(),
+        pid: std::process::id(),
+        at: now.wall,
+        started_at: now.wall,
+        ready: false,
+        configuration: ConfigurationStatus::default(),
+        feeds: Vec::new(),
+        destinations: Vec::new(),
+        store: StoreStatus {
+            max_bytes: config.store.max_bytes,
+            error,
+            ..StoreStatus::default()
+        },
+        workers: Vec::new(),
+        problems: std::iter::once(not_running()).chain(problem).collect(),
+    }
+}
+
+fn not_running() -> Problem {
+    Problem {
+        severity: Severity::Error,
+        code: "not_running".to_owned(),
+        subject: "box".to_owned(),
+        message: "no daemon runs: nothing is collected or delivered".to_owned(),
+        remedy: "start it: `systemctl start thrio-edge`, or `thrio-edge run`".to_owned(),
+    }
+}
+
+fn remembered(config: &Config, store: &Store, now: Now) -> Status {
     let feeds = config.sources.iter().flat_map(|source| {
         let states = Feed::ALL.map(|feed| store.feed_state(&source.name, feed));
         states.into_iter().flatten()
@@ -36,16 +84,10 @@ pub fn status_at_rest(config: &Config) -> Result<Status, StoreError> {
     let destinations = config
         .destinations
         .iter()
-        .map(|destination| remembered_destination(destination, &store));
-    Ok(Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        .map(|destination| remembered_destination(destination, store));
+    Status {
         box_id: store.box_id().to_string(),
         store_id: store.store_id().to_string(),
-        pid: std::process::id(),
-        at: now.wall,
-        started_at: now.wall,
-        ready: false,
-        configuration: ConfigurationStatus::default(),
         feeds: feeds.collect(),
         destinations: destinations.collect(),
         store: StoreStatus {
@@ -53,18 +95,10 @@ pub fn status_at_rest(config: &Config) -> Result<Status, StoreError> {
             last_seq: store.head().get(),
             max_bytes: config.store.max_bytes,
             installed_at: Some(store.installed_at()),
-            replaced,
             ..StoreStatus::default()
         },
-        workers: Vec::new(),
-        problems: vec![Problem {
-            severity: Severity::Error,
-            code: "not_running".to_owned(),
-            subject: "box".to_owned(),
-            message: "no daemon runs: nothing is collected or delivered".to_owned(),
-            remedy: "start it: `systemctl start thrio-edge`, or `thrio-edge run`".to_owned(),
-        }],
-    })
+        ..unknown(config, now, None)
+    }
 }
 
 /// Does what a command asks, where no daemon runs (the store's lock must be free): what needs Thrio
@@ -79,15 +113,17 @@ pub fn perform_at_rest(
         Request::Backfill { .. } => Feed::Historical,
         _ => {
             let now = SystemClock::new().now();
+            if let Request::StoreStats | Request::StoreVerify | Request::StoreBackup { .. } =
+                request
+            {
+                let store = Store::look(&config.store, now).map_err(refuse_store)?;
+                return of_store(&store, now, request);
+            }
             let opened = Store::open(&config.store, now).map_err(refuse_store)?;
             return match request {
-                Request::Status
-                | Request::Reload
-                | Request::StoreFlush
-                | Request::StoreStats
-                | Request::StoreVerify
-                | Request::StoreCompact
-                | Request::StoreBackup { .. } => of_store(&opened.store, now, request),
+                Request::Status | Request::Reload | Request::StoreFlush | Request::StoreCompact => {
+                    of_store(&opened.store, now, request)
+                }
                 _ => delivery_commands::perform_at_rest(
                     &opened.store,
                     config,

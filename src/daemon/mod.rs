@@ -151,7 +151,9 @@ impl Daemon {
         parts.start_destinations()?;
         parts.start_sources()?;
         let upkeep = Upkeep::spawn(&parts).map_err(StartError::system("upkeep"))?;
-        if let OpenOrigin::Replaced { aside, .. } = origin {
+        if let OpenOrigin::Replaced { aside, reason } = origin {
+            let text = format!("{} ({reason})", aside.display());
+            lock(&parts.health).replaced.push(text);
             upkeep::salvage_in_background(&parts, aside, Vec::new());
         }
         let operations: Arc<dyn Operations> = Arc::new(Desk(Arc::clone(&parts)));
@@ -315,6 +317,18 @@ fn log_origin(origin: &OpenOrigin, store: &Store) {
     match origin {
         OpenOrigin::New => tracing::info!(%store_id, "new store"),
         OpenOrigin::Existing => tracing::info!(%store_id, %head, "store opened"),
+        OpenOrigin::Upgraded(done) => {
+            let kept = done.backup.as_ref().map_or_else(
+                || "there was no room for a copy of the former file".to_owned(),
+                |backup| format!("the former file is kept as {}", backup.display()),
+            );
+            tracing::warn!(
+                %store_id,
+                from = done.from,
+                to = done.to,
+                "the store was brought to this version's format; {kept}"
+            );
+        }
         OpenOrigin::Replaced { aside, reason } => tracing::error!(
             %store_id,
             aside = %aside.display(),

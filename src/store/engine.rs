@@ -231,8 +231,8 @@ impl Engine {
 
     fn reopen(&self, live: &mut Live, now: Now) -> Result<(), StoreError> {
         match open::open_place(&self.place, &self.options, now) {
-            Ok((db, loaded)) => {
-                self.take_over(live, db, loaded);
+            Ok(loaded) => {
+                self.take_over(live, loaded.db, loaded.live);
                 Ok(())
             }
             Err(StoreError::Damaged(reason)) => self.replace(live, now, &reason),
@@ -262,8 +262,8 @@ impl Engine {
 
     /// The damaged file goes aside, a new store takes its place.
     fn replace(&self, live: &mut Live, now: Now, reason: &str) -> Result<(), StoreError> {
-        let aside = self.place.set_aside(now.wall)?;
-        let (db, loaded) = open::open_place(&self.place, &self.options, now)?;
+        let aside = self.place.set_aside(now.wall, reason)?;
+        let loaded = open::open_place(&self.place, &self.options, now)?;
         let replaced = Replaced {
             aside,
             reason: reason.to_owned(),
@@ -278,7 +278,7 @@ impl Engine {
         // The old store's seqs mean nothing in the new one.
         live.riding.destinations.clear();
         live.cursors.clear();
-        self.take_over(live, db, loaded);
+        self.take_over(live, loaded.db, loaded.live);
         lock(&self.found_damaged).clear();
         self.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(())

@@ -14,7 +14,10 @@ pub enum StoreError {
     },
     /// A newer program wrote it. It was not touched.
     #[error(
-        "the store {path} has format {found}, this program knows up to {known}; install the newer program"
+        "the store {path} has format {found}, written by thrio-edge {written_by}, this program \
+         ({own}) knows up to {known}; nothing was touched: install that version, or let it bring \
+         the store back (`thrio-edge store downgrade`)",
+        own = env!("CARGO_PKG_VERSION")
     )]
     FromTheFuture {
         /// The file.
@@ -23,6 +26,14 @@ pub enum StoreError {
         found: u32,
         /// The newest format that this program knows.
         known: u32,
+        /// The version of the program that opened it last.
+        written_by: String,
+    },
+    /// There is no store to look at.
+    #[error("there is no store {path} yet; the first start makes it")]
+    Missing {
+        /// The file.
+        path: PathBuf,
     },
     /// No room, even after giving back what may be given.
     #[error("no room in the store: {0}")]

@@ -36,6 +36,7 @@ mod simulated_disk;
 mod space;
 mod tables;
 mod types;
+mod upgrade;
 mod verify;
 
 use std::path::Path;
@@ -49,6 +50,7 @@ pub use types::{
     Commit, Maintained, OpenOrigin, Opened, Page, PlantedBug, Quarantined, ReadLimit, Replaced,
     Salvaged, StoreOptions, StoredRoster, WhenFull,
 };
+pub use upgrade::Reformatted;
 pub use verify::Verified;
 
 pub use crate::domain::delivery::DeliveryProgress;
@@ -91,6 +93,19 @@ impl Store {
     /// Opens the store in `state_dir`, or makes one. A damaged one is set aside and replaced.
     pub fn open(options: &StoreOptions, now: Now) -> Result<Opened, StoreError> {
         open::open(Place::Folder(options.state_dir.clone()), options, now, None)
+    }
+
+    /// Looks at the store that lies in `state_dir` and leaves no trace: nothing is made, set aside
+    /// or replaced, and what is written goes to memory. [`StoreError::Missing`] where there is none.
+    pub fn look(options: &StoreOptions, now: Now) -> Result<Self, StoreError> {
+        let place = Place::LookedAt(options.state_dir.clone());
+        Ok(open::open(place, options, now, None)?.store)
+    }
+
+    /// Brings the store in `state_dir` to the format before this program's, for the version before
+    /// it; a copy of the file is made first. No process may hold the store.
+    pub fn downgrade(options: &StoreOptions) -> Result<Reformatted, StoreError> {
+        upgrade::downgrade(options)
     }
 
     /// Opens the store on a simulated disk; everything but the disk is the real thing.

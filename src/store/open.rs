@@ -15,6 +15,7 @@ use super::live::{Cursor, Live, Position, Riding};
 use super::place::Place;
 use super::rows::{self, AgentRow};
 use super::tables::{AGENT_STATES, CURSORS, DICTIONARY, JOURNAL, META, ReadTable, SEALED, body};
+use super::upgrade::{self, Reformatted};
 use super::{OpenOrigin, Opened, PlantedBug, Store, StoreError, StoreOptions};
 use crate::domain::health::FeedState;
 use crate::domain::ids::{BoxId, DestinationName, Feed, SourceName, StoreId};
@@ -22,7 +23,7 @@ use crate::domain::record::Record;
 use crate::domain::timestamp::{Now, WallTime};
 
 /// The format of the whole store: tables, keys, values.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// `meta`: the format, 4 bytes, written once.
 pub(super) const KEY_FORMAT: &[u8] = b"format";
@@ -43,17 +44,23 @@ pub(super) fn open(
 ) -> Result<Opened, StoreError> {
     place.prepare()?;
     let existed = place.exists();
-    let (db, live, origin) = match open_place(&place, options, now) {
-        Ok((db, live)) if existed => (db, live, OpenOrigin::Existing),
-        Ok((db, live)) => (db, live, OpenOrigin::New),
+    let (loaded, origin) = match open_place(&place, options, now) {
+        Ok(loaded) => {
+            let origin = match (&loaded.upgraded, existed) {
+                (Some(upgraded), _) => OpenOrigin::Upgraded(upgraded.clone()),
+                (None, true) => OpenOrigin::Existing,
+                (None, false) => OpenOrigin::New,
+            };
+            (loaded, origin)
+        }
         Err(StoreError::Damaged(reason)) => {
-            let aside = place.set_aside(now.wall)?;
-            let (db, live) = open_place(&place, options, now)?;
-            (db, live, OpenOrigin::Replaced { aside, reason })
+            let aside = place.set_aside(now.wall, &reason)?;
+            let loaded = open_place(&place, options, now)?;
+            (loaded, OpenOrigin::Replaced { aside, reason })
         }
         Err(other) => return Err(other),
     };
-    let engine = Engine::new(options.clone(), place, planted, db, live);
+    let engine = Engine::new(options.clone(), place, planted, loaded.db, loaded.live);
     engine.begin_ageing(now);
     Ok(Opened {
         store: Store::new(engine),
@@ -61,53 +68,86 @@ pub(super) fn open(
     })
 }
 
+/// An open database and what the writer knows of it.
+pub(super) struct Loaded {
+    pub(super) db: Database,
+    pub(super) live: Live,
+    upgraded: Option<Reformatted>,
+}
+
 /// Opens and loads what is there, or makes a new store.
 pub(super) fn open_place(
     place: &Place,
     options: &StoreOptions,
     now: Now,
-) -> Result<(Database, Live), StoreError> {
-    if place.exists() {
-        guarded(|| check_format(place, options))?;
-    }
+) -> Result<Loaded, StoreError> {
+    let older = if place.exists() {
+        guarded(|| check_format(place, options))?
+    } else {
+        None
+    };
+    let upgraded = match older {
+        Some(from) => Some(Reformatted {
+            from,
+            to: FORMAT,
+            backup: upgrade::keep_former(place, from)?,
+        }),
+        None => None,
+    };
     guarded(|| {
         let db = place.open(options)?;
+        if let Some(from) = older {
+            upgrade::bring_up(&db, from)?;
+        }
         if read_meta(&db.begin_read()?, KEY_FORMAT)?.is_none() {
             create(&db, place, options, now)?;
         }
         if read_meta(&db.begin_read()?, KEY_BACKUP)?.is_some() {
             restore(&db, place, now)?;
         }
+        upgrade::sign(&db)?;
         let live = load(&db.begin_read()?, now)?;
-        Ok((db, live))
+        Ok(Loaded { db, live, upgraded })
     })
 }
 
-/// Looks at the format without a trace in the file.
-fn check_format(place: &Place, options: &StoreOptions) -> Result<(), StoreError> {
+/// Looks at the format without a trace in the file; the number where it is an older one.
+fn check_format(place: &Place, options: &StoreOptions) -> Result<Option<u32>, StoreError> {
+    let found = found_format(place, options)?;
+    Ok(found.filter(|found| *found < FORMAT))
+}
+
+/// The format of the file, of those that this program knows; none where nothing was written yet.
+pub(super) fn found_format(
+    place: &Place,
+    options: &StoreOptions,
+) -> Result<Option<u32>, StoreError> {
     let db = place.peek(options)?;
-    let Some(format) = read_meta(&db.begin_read()?, KEY_FORMAT)? else {
-        return Ok(());
+    let txn = db.begin_read()?;
+    let Some(format) = read_meta(&txn, KEY_FORMAT)? else {
+        return Ok(None);
     };
     let found = Reader::new(&format)
         .u32_fixed()
         .map_err(|error| META.damaged(KEY_FORMAT, error))?;
-    if found > FORMAT {
-        return Err(StoreError::FromTheFuture {
-            path: place.path(),
-            found,
-            known: FORMAT,
-        });
-    }
-    // An upgrade function per older format goes here; there is none before the first.
-    if found == FORMAT {
-        Ok(())
-    } else {
-        Err(META.damaged(KEY_FORMAT, format_args!("there never was a format {found}")))
+    match found {
+        0 => Err(META.damaged(KEY_FORMAT, "there never was a format 0")),
+        1..=FORMAT => Ok(Some(found)),
+        _ => {
+            // What a later format does with this key is not known here: it is shown, not trusted.
+            let writer = read_meta(&txn, upgrade::KEY_WRITTEN_BY).ok().flatten();
+            let writer = writer.map(|name| String::from_utf8_lossy(&name).into_owned());
+            Err(StoreError::FromTheFuture {
+                path: place.path(),
+                found,
+                known: FORMAT,
+                written_by: writer.unwrap_or_else(|| "of an unknown version".to_owned()),
+            })
+        }
     }
 }
 
-fn read_meta(txn: &ReadTransaction, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn read_meta(txn: &ReadTransaction, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
     META.read(txn)?.get(key)
 }
 
@@ -137,6 +177,7 @@ fn create(
             body(|w: &mut Writer| Position::START.write(w)),
         )?;
     }
+    upgrade::name_writer(&txn)?;
     txn.commit()?;
     place.remember_installed_at(installed_at);
     Ok(())

@@ -22,6 +22,8 @@ const INSTALLED: &str = "installed";
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     Folder(PathBuf),
+    /// The same, only looked at: nothing that is written reaches the disk.
+    LookedAt(PathBuf),
     Simulated(SimulatedDisk),
 }
 
@@ -29,23 +31,27 @@ impl Place {
     /// The journal's path, for messages.
     pub(super) fn path(&self) -> PathBuf {
         match self {
-            Self::Folder(folder) => folder.join(FILE),
+            Self::Folder(folder) | Self::LookedAt(folder) => folder.join(FILE),
             Self::Simulated(_) => PathBuf::from("simulated"),
         }
     }
 
-    /// The folder, where there is one.
+    /// The folder, where there is one to write to.
     pub(super) fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),
-            Self::Simulated(_) => None,
+            Self::LookedAt(_) | Self::Simulated(_) => None,
         }
     }
 
     /// Makes the folder and sees that it can be written.
     pub(super) fn prepare(&self) -> Result<(), StoreError> {
-        let Self::Folder(folder) = self else {
-            return Ok(());
+        let folder = match self {
+            Self::Folder(folder) => folder,
+            Self::LookedAt(_) if !self.exists() => {
+                return Err(StoreError::Missing { path: self.path() });
+            }
+            Self::LookedAt(_) | Self::Simulated(_) => return Ok(()),
         };
         let probe = folder.join("write-probe");
         fs::create_dir_all(folder)
@@ -68,7 +74,9 @@ impl Place {
     /// Whether there is anything to open.
     pub(super) fn exists(&self) -> bool {
         match self {
-            Self::Folder(_) => fs::metadata(self.path()).is_ok_and(|file| file.len() > 0),
+            Self::Folder(_) | Self::LookedAt(_) => {
+                fs::metadata(self.path()).is_ok_and(|file| file.len() > 0)
+            }
             Self::Simulated(disk) => disk.len() > 0,
         }
     }
@@ -79,6 +87,7 @@ impl Place {
         builder.set_cache_size(options.cache_bytes);
         let opened = match self {
             Self::Folder(_) => builder.create(self.path()),
+            Self::LookedAt(_) => return self.peek(options),
             Self::Simulated(disk) => builder.create_with_backend(disk.backend()),
         };
         opened.map_err(|error| self.open_error(error))
@@ -89,7 +98,7 @@ impl Place {
         let mut builder = Builder::new();
         builder.set_cache_size(options.cache_bytes);
         let opened = match self {
-            Self::Folder(_) => {
+            Self::Folder(_) | Self::LookedAt(_) => {
                 let file = fs::File::options()
                     .read(true)
                     .write(true)
@@ -118,8 +127,9 @@ impl Place {
     }
 
     /// Moves the damaged file out of the way and says where to.
-    pub(super) fn set_aside(&self, at: WallTime) -> Result<PathBuf, StoreError> {
+    pub(super) fn set_aside(&self, at: WallTime, reason: &str) -> Result<PathBuf, StoreError> {
         match self {
+            Self::LookedAt(_) => Err(StoreError::Damaged(reason.to_owned())),
             Self::Simulated(disk) => Ok(disk.set_aside()),
             Self::Folder(folder) => {
                 let mut aside = folder.join(format!("damaged-{}.redb", at.ms()));
@@ -138,7 +148,7 @@ impl Place {
     pub(super) fn installed_at(&self) -> Option<WallTime> {
         match self {
             Self::Simulated(disk) => disk.installed_at(),
-            Self::Folder(folder) => {
+            Self::Folder(folder) | Self::LookedAt(folder) => {
                 let text = fs::read_to_string(folder.join(INSTALLED)).ok()?;
                 text.trim().parse().ok().map(WallTime::from_ms)
             }
@@ -150,6 +160,7 @@ impl Place {
     pub(super) fn remember_installed_at(&self, at: WallTime) {
         match self {
             Self::Simulated(disk) => disk.set_installed_at(at),
+            Self::LookedAt(_) => {}
             Self::Folder(folder) => {
                 let next = folder.join("installed.new");
                 let _ = fs::write(&next, format!("{}\n", at.ms()))
@@ -163,7 +174,7 @@ impl Place {
     pub(super) fn new_store_id(&self, now: Now) -> StoreId {
         match self {
             Self::Simulated(disk) => StoreId::from_bits(disk.random_bits()),
-            Self::Folder(_) => {
+            Self::Folder(_) | Self::LookedAt(_) => {
                 // Each state is keyed by the operating system's randomness.
                 let half = || u128::from(RandomState::new().hash_one((now.wall, now.mono)));
                 StoreId::from_bits(half() << 64 | half())

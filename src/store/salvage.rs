@@ -50,7 +50,7 @@ impl Engine {
         now: Now,
     ) -> Result<Salvaged, StoreError> {
         let mut file: Box<dyn Bytes> = match &self.place {
-            Place::Folder(_) => Box::new(File::open(aside)?),
+            Place::Folder(_) | Place::LookedAt(_) => Box::new(File::open(aside)?),
             Place::Simulated(disk) => {
                 Box::new(io::Cursor::new(disk.aside(aside).unwrap_or_default()))
             }
@@ -113,7 +113,7 @@ impl Engine {
             let mut builder = redb::Builder::new();
             builder.set_cache_size(self.options.cache_bytes);
             let db = match &self.place {
-                Place::Folder(_) => {
+                Place::Folder(_) | Place::LookedAt(_) => {
                     let file = File::options().read(true).write(true).open(aside)?;
                     let backend = redb::backends::FileBackend::new(file)?;
                     builder.create_with_backend(Overlay::over(backend)?)?

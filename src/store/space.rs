@@ -37,7 +37,7 @@ impl Engine {
     pub(super) fn usage(&self, live: &Live) -> Usage {
         let (allocated, free) = match &self.place {
             super::place::Place::Simulated(disk) => (disk.len() as u64, disk.free()),
-            super::place::Place::Folder(folder) => {
+            super::place::Place::Folder(folder) | super::place::Place::LookedAt(folder) => {
                 let allocated = fs::metadata(self.place.path()).map_or(0, |f| f.blocks() * 512);
                 let free = rustix::fs::statvfs(folder).ok();
                 (

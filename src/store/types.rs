@@ -71,6 +71,8 @@ pub enum OpenOrigin {
     New,
     /// It was there and whole.
     Existing,
+    /// It was there in an older format, and was brought to the present one.
+    Upgraded(super::Reformatted),
     /// It was damaged, renamed to `aside`, and a new one started; call `salvage`.
     Replaced {
         /// Where the damaged file lies.

@@ -240,8 +240,8 @@ fn a_store_of_a_newer_format_is_refused_and_not_touched() {
     let path = folder.path().join(FILE);
     let mut bytes = fs::read(&path).unwrap();
     let mut found = 0;
-    // The key, the format 1, and its seal.
-    for at_byte in find(&bytes, b"format\x01\x00\x00\x00") {
+    // The key, the format, and its seal.
+    for at_byte in find(&bytes, b"format\x02\x00\x00\x00") {
         let mut body = b"format".to_vec();
         body.extend(7u32.to_le_bytes());
         let seal = crc32fast::hash(&[b"meta\0".as_slice(), &body].concat());
@@ -255,7 +255,15 @@ fn a_store_of_a_newer_format_is_refused_and_not_touched() {
     );
     fs::write(&path, &bytes).unwrap();
     match Store::open(&options(folder.path()), at(2)) {
-        Err(StoreError::FromTheFuture { found, known, .. }) => assert_eq!((found, known), (7, 1)),
+        Err(StoreError::FromTheFuture {
+            found,
+            known,
+            written_by,
+            ..
+        }) => {
+            assert_eq!((found, known), (7, thrio_edge::store::FORMAT));
+            assert_eq!(written_by, env!("CARGO_PKG_VERSION"));
+        }
         other => panic!("{other:?}"),
     }
     assert!(fs::read(&path).unwrap() == bytes, "the file was touched");
@@ -267,7 +275,7 @@ fn rewrite_format(bytes: &mut [u8]) -> bool {
         let body = [b"meta\0format".as_slice(), &format.to_le_bytes()].concat();
         [format.to_le_bytes(), crc32fast::hash(&body).to_le_bytes()].concat()
     };
-    let places = find(bytes, &value(1));
+    let places = find(bytes, &value(2));
     for &place in &places {
         bytes[place..place + 8].copy_from_slice(&value(7));
     }

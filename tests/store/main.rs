@@ -6,3 +6,4 @@ mod golden;
 mod power;
 mod room;
 mod support;
+mod upgrade;
