@@ -1,5 +1,7 @@
 //! `reload`: reads the configuration again, and says what came of it.
 
+use anyhow::Context as _;
+
 use super::{ConfigFile, output, remote};
 use crate::control::Request;
 use crate::lifecycle::exit::Exit;
@@ -23,7 +25,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let _ = arguments.wait;
     // A wrong file is told here, in full, before the daemon is bothered with it; it checks again.
     let (_, config) = remote::configuration(&arguments.config)?;
-    let done = remote::ask_running(&config, &Request::Reload, |_| {})?;
+    let done = remote::ask_running(&config, &Request::Reload, |_| {}).context(
+        "the configuration was not taken over (where box.state_dir was changed, only a restart can)",
+    )?;
     if arguments.json {
         output::json(&done);
         return Ok(Exit::Ok);

@@ -91,6 +91,12 @@ impl SecretSource {
         }
     }
 
+    /// Whether it was handed over at the start (a systemd credential, an environment variable), so
+    /// that another one is only seen after a restart.
+    pub fn is_of_start(&self) -> bool {
+        matches!(self.from, From::Credential(..) | From::Variable(..))
+    }
+
     /// Reads it anew at each call.
     pub fn provider(&self) -> PasswordProvider {
         let secret = self.clone();

@@ -53,6 +53,12 @@ pub struct ConfigurationStatus {
     pub loaded_at: Option<WallTime>,
     /// Why the last reload changed nothing, if it did not.
     pub reload_error: Option<String>,
+    /// Why the next start would refuse the files on disk, if it would.
+    #[serde(default)]
+    pub file_error: Option<String>,
+    /// The parts about which the files on disk say something else than what runs.
+    #[serde(default)]
+    pub file_differs: Vec<String>,
 }
 
 /// One feed.

@@ -24,6 +24,7 @@ mod settings;
 mod sources;
 mod stopping;
 mod upkeep;
+mod watch;
 mod worker;
 
 use std::path::PathBuf;

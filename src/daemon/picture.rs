@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::box_facts::lag_s;
 use super::destinations::RunningDestination;
 use super::sources::RunningSource;
+use super::watch::OnDisk;
 use super::{Parts, lock, problems};
 use crate::collector::{FeedDetail, FeedReport};
 use crate::config::DestinationConfig;
@@ -70,11 +71,18 @@ impl Parts {
     }
 
     fn configuration_status(&self) -> ConfigurationStatus {
+        let (file_error, file_differs) = match lock(&self.health).on_disk.clone() {
+            Some(OnDisk::Invalid(why)) => (Some(why), Vec::new()),
+            Some(OnDisk::Differs(names)) => (None, names),
+            None => (None, Vec::new()),
+        };
         let applied = lock(&self.applied);
         ConfigurationStatus {
             file: self.file.as_ref().map(|file| file.display().to_string()),
             loaded_at: Some(applied.at),
             reload_error: applied.reload_error.clone(),
+            file_error,
+            file_differs,
         }
     }
 
@@ -174,6 +182,9 @@ fn feed_status(source: &RunningSource, feed: Feed, report: FeedReport, now: Now)
     let mut details = details;
     if let Some(error) = report.store_error {
         details.insert("store_error".to_owned(), error.into());
+    }
+    if held.is_some() && source.has_password_of_start(feed) {
+        details.insert("password_of_start".to_owned(), true.into());
     }
     let is_stale = matches!(&report.detail, FeedDetail::Realtime(status) if status.is_stale);
     debug_assert_eq!(&report.state.source, &source.config.name);

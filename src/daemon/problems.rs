@@ -87,16 +87,53 @@ fn of_box(found: &mut Vec<Problem>, status: &Status) {
         found.push(error("worker_late", &worker.name, note, remedy));
     }
     if let Some(why) = &status.configuration.reload_error {
-        let remedy = "correct the file (`thrio-edge check`) and reload; the former settings run on";
+        let remedy = "correct the file (`thrio-edge check`) and reload, or restart where it says \
+                      so; the former settings run on";
         found.push(warning("reload_failed", "configuration", why, remedy));
+    }
+    of_files(found, status);
+}
+
+fn of_files(found: &mut Vec<Problem>, status: &Status) {
+    if let Some(why) = &status.configuration.file_error {
+        let message = format!("the files on disk are wrong: {why}");
+        let remedy = "correct them (`thrio-edge check`) before the next start, which would fail; \
+                      the former settings run on";
+        found.push(error(
+            "configuration_invalid",
+            "configuration",
+            message,
+            remedy,
+        ));
+    }
+    let differs = &status.configuration.file_differs;
+    if !differs.is_empty() {
+        let message = format!(
+            "the files on disk are not what runs: {}",
+            differs.join(", ")
+        );
+        let remedy = "take them over with `thrio-edge reload`, or `systemctl restart thrio-edge` \
+                      for [box], [store], [control] and [log]";
+        found.push(warning(
+            "configuration_differs",
+            "configuration",
+            message,
+            remedy,
+        ));
     }
 }
 
 fn of_feed(found: &mut Vec<Problem>, feed: &FeedStatus) {
     let subject = format!("{}/{}", feed.source, feed.feed);
     if let Some(why) = &feed.held {
-        let remedy = "correct the account, the password or the settings; it is tried again by \
-                      itself, and after a change `reload` tries at once";
+        let of_start = feed.details.contains_key("password_of_start");
+        let remedy = if of_start {
+            "correct the account, the password or the settings; the password was handed over at \
+             the start, so a new one needs `systemctl restart thrio-edge`"
+        } else {
+            "correct the account, the password or the settings; a replaced password file is \
+             noticed within a minute, after another change `reload` tries at once"
+        };
         found.push(error("feed_held", &subject, why, remedy));
     } else if feed.consecutive_failures >= FAILURES_NOTED {
         let why = feed.last_error.as_deref().unwrap_or("no reason given");

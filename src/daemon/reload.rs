@@ -5,6 +5,7 @@
 //! control server listens, the log) is refused whole, with the names of the keys, so that a reload
 //! never half applies.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -40,7 +41,7 @@ pub enum ReloadError {
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     /// Keys that only a restart can change.
-    #[error("only a restart can change {0}; nothing was changed")]
+    #[error("only a restart can change {0} (`systemctl restart thrio-edge`); nothing was changed")]
     NeedsRestart(String),
     /// The process is stopping.
     #[error("the process is stopping")]
@@ -63,6 +64,9 @@ impl Parts {
             Err(error) => tracing::error!("configuration not reloaded: {error}"),
         }
         lock(&self.applied).reload_error = result.as_ref().err().map(ToString::to_string);
+        if result.is_ok() {
+            lock(&self.health).on_disk = None;
+        }
         result
     }
 
@@ -106,6 +110,36 @@ impl Parts {
         note_stopped(reloaded, former);
         self.facts.set_boards(&running);
         Ok(())
+    }
+
+    /// Starts anew what was held for a password that is another now; the names of those sources.
+    pub(super) fn restart_freed_sources(&self) -> Result<Vec<String>, ReloadError> {
+        // A reload that is under way does the same.
+        let Ok(_only) = self.reloading.try_lock() else {
+            return Ok(Vec::new());
+        };
+        if self.is_stopping() {
+            return Ok(Vec::new());
+        }
+        let mut running = lock(&self.sources);
+        let (freed, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut *running)
+            .into_iter()
+            .partition(RunningSource::end_holds_of_changed_passwords);
+        *running = kept;
+        freed.iter().for_each(RunningSource::ask_to_stop);
+        let configs: Vec<_> = freed.iter().map(|source| source.config.clone()).collect();
+        let deadline = Deadline::after(STOP_TIMEOUT);
+        let hanging: Vec<String> = freed.into_iter().flat_map(|s| s.join(&deadline)).collect();
+        refuse_hanging(&hanging)?;
+        let mut names = Vec::new();
+        for config in configs {
+            names.push(config.name.to_string());
+            running.push(self.start_source(config)?);
+        }
+        if !names.is_empty() {
+            self.facts.set_boards(&running);
+        }
+        Ok(names)
     }
 
     fn apply_destinations(
@@ -170,7 +204,8 @@ fn note_stopped(reloaded: &mut Reloaded, former: Vec<String>) {
     reloaded.stopped.extend(gone);
 }
 
-fn needs_restart(now: &Config, wanted: &Config) -> Result<(), ReloadError> {
+/// The tables that only a restart can change and that differ.
+fn fixed_differences(now: &Config, wanted: &Config) -> Vec<&'static str> {
     let differs = [
         ("[box] or [store]", now.store != wanted.store),
         ("[control]", now.control != wanted.control),
@@ -180,8 +215,40 @@ fn needs_restart(now: &Config, wanted: &Config) -> Result<(), ReloadError> {
             now.stop_timeout != wanted.stop_timeout,
         ),
     ];
-    let names = differs.iter().filter(|(_, differs)| *differs);
-    let names: Vec<&str> = names.map(|(name, _)| *name).collect();
+    let names = differs.into_iter().filter(|(_, differs)| *differs);
+    names.map(|(name, _)| name).collect()
+}
+
+/// Everything that one configuration says otherwise than the other, by name.
+pub(super) fn differences(now: &Config, wanted: &Config) -> Vec<String> {
+    let mut names: Vec<String> = fixed_differences(now, wanted)
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    let sources = changed(&now.sources, &wanted.sources, |source| &source.name);
+    names.extend(sources.iter().map(|name| format!("source {name}")));
+    let destinations = changed(&now.destinations, &wanted.destinations, |d| &d.name);
+    names.extend(
+        destinations
+            .iter()
+            .map(|name| format!("destination {name}")),
+    );
+    names
+}
+
+/// The names of what is in one list only, or is another in the other.
+fn changed<T: PartialEq, N: Ord + Clone>(
+    now: &[T],
+    wanted: &[T],
+    name: impl Fn(&T) -> &N,
+) -> BTreeSet<N> {
+    let gone = now.iter().filter(|one| !wanted.contains(one));
+    let new = wanted.iter().filter(|one| !now.contains(one));
+    gone.chain(new).map(|one| name(one).clone()).collect()
+}
+
+fn needs_restart(now: &Config, wanted: &Config) -> Result<(), ReloadError> {
+    let names = fixed_differences(now, wanted);
     if names.is_empty() {
         return Ok(());
     }

@@ -211,12 +211,35 @@ impl RunningSource {
     /// or a feed is held for another reason than the account. The same password is not tried
     /// again before its time, so that reloading does not lock the account.
     pub(super) fn is_worth_a_try(&self) -> bool {
+        let freed = self.end_holds_of_changed_passwords();
+        let held = self.connections.iter().any(|c| c.held().is_some());
+        freed || (!held && Feed::ALL.into_iter().any(|feed| self.is_held(feed)))
+    }
+
+    /// Ends the holds whose password is another now; whether there was one.
+    pub(super) fn end_holds_of_changed_passwords(&self) -> bool {
         let mut freed = false;
         for connection in &self.connections {
             freed |= connection.end_hold_if_password_changed();
         }
-        let held = self.connections.iter().any(|c| c.held().is_some());
-        freed || (!held && Feed::ALL.into_iter().any(|feed| self.is_held(feed)))
+        freed
+    }
+
+    /// Whether this feed's password is one that systemd or a shell handed over at the start: a
+    /// later one is not seen before the next start.
+    pub(super) fn has_password_of_start(&self, feed: Feed) -> bool {
+        let config = &self.config;
+        let realtime = config.realtime.as_ref().map(|feed| &feed.connection);
+        let historical = config.historical.as_ref().map(|feed| &feed.connection);
+        let connection = match (feed, config.configuration.connection) {
+            (Feed::Realtime, _) | (Feed::Configuration, ConfigurationConnection::Realtime) => {
+                realtime
+            }
+            (Feed::Historical, _) | (Feed::Configuration, ConfigurationConnection::Historical) => {
+                historical
+            }
+        };
+        connection.is_some_and(|connection| connection.password.is_of_start())
     }
 
     fn is_held(&self, feed: Feed) -> bool {

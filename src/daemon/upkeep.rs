@@ -11,6 +11,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::stopping::Remaining;
+use super::watch::{OnDisk, Watch};
 use super::worker::WorkerThread;
 use super::{Parts, lock};
 use crate::clock::{Clock, SystemClock};
@@ -19,6 +20,7 @@ use crate::domain::delivery::DeliveryProgress;
 use crate::domain::ids::DestinationName;
 use crate::domain::retention::Pressure;
 use crate::domain::timestamp::MonoTime;
+use crate::lifecycle::restart_delay::{RestartDelay, WELL_AFTER};
 use crate::lifecycle::service_manager;
 use crate::stop::{StopToken, Woken};
 use crate::store::Maintained;
@@ -47,6 +49,8 @@ pub(super) struct Health {
     pub(super) replaced: Vec<String>,
     /// Workers that did not end in time.
     pub(super) cut_off: Vec<String>,
+    /// How the configuration on disk differs from what runs.
+    pub(super) on_disk: Option<OnDisk>,
     /// What the destinations lacked when they ended.
     pub(super) remaining: Vec<Remaining>,
 }
@@ -101,6 +105,8 @@ fn look_after(parts: &Arc<Parts>, stop: &StopToken) {
     let period = LOOK_PERIOD.min(watchdog_period);
     let mut maintained_at = MonoTime::ZERO;
     let mut told = false;
+    let mut watch = Watch::default();
+    let mut starts = RestartDelay::of_service();
     while stop.wait(period) != Woken::Stopped {
         if parts.is_stopping() {
             continue;
@@ -118,6 +124,12 @@ fn look_after(parts: &Arc<Parts>, stop: &StopToken) {
             service_manager::watchdog();
         }
         let now = clock.now().mono;
+        if now.since_start() >= WELL_AFTER
+            && let Some(starts) = starts.take()
+        {
+            starts.well();
+        }
+        watch.look(parts, now);
         if now.since(maintained_at) >= MAINTAIN_PERIOD {
             maintained_at = now;
             maintain(parts);
