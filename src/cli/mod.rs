@@ -9,6 +9,9 @@ pub mod backfill;
 pub mod check;
 pub mod claim;
 pub mod demo;
+pub mod documents;
+#[cfg(test)]
+mod handbook;
 pub mod import;
 mod output;
 pub mod probe;
@@ -59,6 +62,8 @@ enum Command {
     Store(store::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
+    #[command(hide = true)]
+    Documents(documents::Arguments),
 }
 
 /// The file that says which box is meant.
@@ -164,6 +169,7 @@ fn execute(command: &Command) -> anyhow::Result<Exit> {
         Command::Store(arguments) => store::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
+        Command::Documents(arguments) => documents::run(arguments),
     }
 }
 

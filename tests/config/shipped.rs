@@ -182,3 +182,19 @@ fn the_shipped_states_and_mappings_can_be_used() {
         );
     }
 }
+
+#[test]
+fn the_installed_file_is_right_and_leaves_the_sources_to_the_page() {
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/installed.toml");
+    let site = Site::new("");
+    let config = load_in(&installed, &site.around()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(config.sources.is_empty());
+    let names: Vec<&str> = config
+        .destinations
+        .iter()
+        .map(|d| d.name.as_str())
+        .collect();
+    assert_eq!(names, ["local"]);
+    let told: Vec<&str> = config.warnings.iter().map(|w| w.message.as_str()).collect();
+    assert_eq!(told, ["there is no [[source]]: nothing is collected"]);
+}

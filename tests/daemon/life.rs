@@ -30,6 +30,9 @@ pub(crate) struct Site {
     folder: TempDir,
     thrio: Option<Server>,
     address: SocketAddr,
+    program: PathBuf,
+    config: PathBuf,
+    state: PathBuf,
 }
 
 /// What a command printed.
@@ -76,7 +79,7 @@ fn serve(listen: SocketAddr) -> std::io::Result<Server> {
 }
 
 /// Polls until it is there, or fails with the reason.
-fn wait_until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     let clock = SystemClock::new();
     loop {
         match look() {
@@ -94,8 +97,12 @@ fn wait_until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
 impl Site {
     pub(crate) fn new() -> Self {
         let thrio = serve("127.0.0.1:0".parse().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let site = Self {
-            folder: tempfile::tempdir().unwrap(),
+            program: env!("CARGO_BIN_EXE_thrio-edge").into(),
+            config: folder.path().join("edge.toml"),
+            state: folder.path().join("state"),
+            folder,
             address: thrio.address(),
             thrio: Some(thrio),
         };
@@ -109,7 +116,7 @@ impl Site {
     }
 
     pub(crate) fn config_file(&self) -> PathBuf {
-        self.folder().join("edge.toml")
+        self.config.clone()
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -117,7 +124,18 @@ impl Site {
     }
 
     pub(crate) fn state_dir(&self) -> PathBuf {
-        self.folder().join("state")
+        self.state.clone()
+    }
+
+    /// Another program, for example an installed one.
+    pub(crate) fn use_program(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
+    /// Another configuration file, and the state folder that it names.
+    pub(crate) fn use_config(&mut self, config: &Path, state: &Path) {
+        config.clone_into(&mut self.config);
+        state.clone_into(&mut self.state);
     }
 
     pub(crate) fn write_password(&self, password: &str) {
@@ -164,7 +182,7 @@ impl Site {
         let config = self.config_file();
         let mut all = arguments.to_vec();
         all.extend(["--config", config.to_str().expect("a plain path")]);
-        run(&all, environment)
+        run(program(&self.program), &all, environment)
     }
 
     /// Starts the daemon and waits until it can be asked.
@@ -179,7 +197,7 @@ impl Site {
             .append(true)
             .open(&log)
             .unwrap();
-        let child = program()
+        let child = program(&self.program)
             .args(["run", "--config"])
             .arg(self.config_file())
             .envs(environment.iter().copied())
@@ -210,8 +228,8 @@ impl Site {
     }
 }
 
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_thrio-edge"));
+fn program(path: &Path) -> Command {
+    let mut command = Command::new(path);
     for inherited in [
         "NOTIFY_SOCKET",
         "WATCHDOG_USEC",
@@ -225,11 +243,12 @@ fn program() -> Command {
 
 /// Runs exactly this.
 pub(crate) fn bare(arguments: &[&str]) -> Output {
-    run(arguments, &[])
+    let path = Path::new(env!("CARGO_BIN_EXE_thrio-edge"));
+    run(program(path), arguments, &[])
 }
 
-fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    let done = program()
+fn run(mut program: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let done = program
         .args(arguments)
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
@@ -295,12 +314,26 @@ impl Life {
         kill_process(self.pid, Signal::USR1).unwrap();
     }
 
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// SIGTERM, without waiting for what it does.
+    pub(crate) fn signal_stop(&self) {
+        kill_process(self.pid, Signal::TERM).unwrap();
+    }
+
+    /// The exit code, once it has ended by itself, and the log.
+    pub(crate) fn wait_for_end(&mut self) -> (Option<i32>, String) {
+        let mut child = self.child.take().expect("a child of ours");
+        (child.wait().unwrap().code(), self.log())
+    }
+
     /// SIGTERM: the exit code and the log.
     pub(crate) fn terminate(&mut self) -> (Option<i32>, String) {
-        kill_process(self.pid, Signal::TERM).unwrap();
-        let mut child = self.child.take().expect("a child of ours");
-        let code = child.wait().unwrap().code();
-        (code, self.log())
+        self.signal_stop();
+        self.wait_for_end()
     }
 
     /// SIGKILL.
