@@ -70,7 +70,7 @@ impl Places {
         let (hidden, directory) = (self.hidden(), &self.options.directory);
         for name in &names {
             let (from, to) = (hidden.join(part(name)), directory.join(name));
-            if true {
+            if self.disk.is_there(&from).map_err(at(&from))? {
                 self.disk.rename_new(&from, &to).map_err(at(&to))?;
             }
         }
