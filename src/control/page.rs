@@ -35,12 +35,23 @@ static ASSETS: &[Asset] = &assets![
     "icon.svg",
     "app.js",
     "api.js",
+    "charts.js",
     "dom.js",
     "format.js",
     "judgement.js",
     "live.js",
     "parts.js",
+    "records.js",
+    "reports.js",
+    "session.js",
+    "settings.js",
+    "views/agents.js",
+    "views/configuration.js",
+    "views/coverage.js",
+    "views/journal.js",
     "views/overview.js",
+    "views/quarantine.js",
+    "views/volume.js",
 ];
 
 /// The page may load and run its own files only, may talk to its own box only, and may not be

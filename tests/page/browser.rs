@@ -109,13 +109,13 @@ impl Browser {
         }
     }
 
-    fn try_post(&self, path: &str, body: &Value) -> Result<Value, Value> {
+    pub(crate) fn try_post(&self, path: &str, body: &Value) -> Result<Value, Value> {
         let url = format!("{}{path}", self.session);
         Self::answer(self.agent.post(&url).send_json(body), path)
     }
 
     #[track_caller]
-    fn post(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         self.try_post(path, body)
             .unwrap_or_else(|error| panic!("{path} {body}: {error:#}"))
     }

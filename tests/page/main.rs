@@ -4,5 +4,9 @@
 //! Pictures of every view are left in `target/page-screenshots`: who changes the page looks at them.
 
 mod browser;
+mod changes;
 mod demo;
+mod hands;
+mod setup;
+mod site;
 mod views;

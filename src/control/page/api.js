@@ -28,6 +28,19 @@ export const get = (path, parameters, options) => call("GET", address(path, para
 /** Changes; needs the login. */
 export const post = (path, body, options) => call("POST", address(path), body ?? {}, options);
 
+/** All rows of a list that comes in pages, `pagesMax` of them at most; `more` says that there are others. */
+export async function all(path, parameters = {}, pagesMax = 30) {
+  const found = { rows: [], more: false };
+  let after = null;
+  for (let page = 0; page < pagesMax; page += 1) {
+    const answer = await get(path, { ...parameters, after });
+    found.rows.push(...answer.rows);
+    after = answer.next;
+    if (after === null) return { ...answer, ...found };
+  }
+  return { ...found, more: true };
+}
+
 async function call(method, url, body, { signal } = {}) {
   const request = { method, signal, credentials: "same-origin", cache: "no-store", headers: { accept: "application/json" } };
   if (body !== undefined) {
@@ -56,8 +69,4 @@ async function understand(response) {
   throw new ApiError(response.status, said(value) ?? (text.trim().slice(0, 200) || `the box answered ${response.status}`), value);
 }
 
-function said(value) {
-  if (!value) return null;
-  const error = value.error ?? value;
-  return typeof error === "string" ? error : error.message ?? null;
-}
+const said = (value) => (typeof value?.message === "string" ? value.message : null);

@@ -1,18 +1,27 @@
 // The frame: which view is shown, the state of the box beside its name, and the chosen zone.
 
+import { ApiError, get } from "./api.js";
 import { draw, h } from "./dom.js";
 import { browserZone, chooseZone, chosenZone, clock } from "./format.js";
 import { judge } from "./judgement.js";
 import * as live from "./live.js";
 import { announce, mark } from "./parts.js";
+import * as session from "./session.js";
 
 const VIEWS = {
   overview: "Overview",
+  agents: "Agents",
+  volume: "Volume",
+  coverage: "Coverage",
+  configuration: "Configuration",
+  quarantine: "Quarantine",
+  journal: "Journal",
 };
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 const menu = document.getElementById("menu");
+let siteZones = [];
 let shown = null;
 let turn = 0;
 
@@ -85,6 +94,10 @@ function showHealth(status) {
   draw(place, mark(judged.level, 18), h("span", {}, judged.title));
   document.getElementById("box").textContent = status.box_id;
   document.title = `${judged.level === "error" ? "⚠ " : ""}${VIEWS[shown?.name ?? "overview"]} · ${status.box_id}`;
+  const refused = status.destinations.reduce((sum, destination) => sum + destination.quarantined, 0);
+  const badge = document.getElementById("quarantined");
+  badge.hidden = refused === 0;
+  badge.textContent = String(refused);
 }
 
 function showSilence(silence) {
@@ -97,9 +110,7 @@ function showSilence(silence) {
 function offerZones() {
   const select = document.getElementById("zone");
   const zones = new Map([["", `Browser (${browserZone()})`], ["UTC", "UTC"]]);
-  for (const source of live.status()?.sources ?? []) {
-    if (source.time_zone && source.time_zone !== "UTC") zones.set(source.time_zone, `${source.name} (${source.time_zone})`);
-  }
+  for (const [name, zone] of siteZones) zones.set(zone, `${name} (${zone})`);
   if (chosenZone() && !zones.has(chosenZone())) zones.set(chosenZone(), chosenZone());
   draw(select, [...zones].map(([value, words]) => h("option", { value, selected: value === chosenZone() }, words)));
   select.onchange = () => {
@@ -107,6 +118,25 @@ function offerZones() {
     shown?.view.turn?.(asked().parameters);
     shown?.view.redraw?.();
   };
+}
+
+/** The zones of the sources' sites. */
+async function learnZones() {
+  try {
+    const { rows } = await get("sources");
+    siteZones = rows.map((row) => [row.name, row.settings.time_zone]).filter(([, zone]) => zone && zone !== "UTC");
+    offerZones();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
+}
+
+function offerLogin() {
+  const button = document.getElementById("login");
+  const state = session.loggedIn();
+  button.hidden = state === null;
+  button.textContent = state ? "Log out" : "Log in";
+  button.onclick = () => void (state ? session.logout() : session.login());
 }
 
 menu.onclick = () => {
@@ -120,9 +150,14 @@ addEventListener("keydown", (event) => {
   }
 });
 addEventListener("hashchange", () => void show());
+session.onLogin(() => {
+  offerLogin();
+  shown?.view.redraw?.();
+});
 live.listen("status", showHealth);
-live.listen("status", offerZones);
 live.listen("silence", showSilence);
 offerZones();
 live.start();
+void session.begin();
+void learnZones();
 void show();

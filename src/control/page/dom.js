@@ -4,7 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const HANDLERS = ["onclick", "onchange", "oninput", "onsubmit", "onkeydown", "ontoggle"];
 // What lives as a property: the attribute is only where it began.
-const PROPERTIES = ["checked", "disabled", "hidden", "open", "selected"];
+const PROPERTIES = ["checked", "disabled", "selected"];
 
 /** An HTML element: `h("a", {href: "#/x", class: "y"}, "text", child, [more])`. */
 export function h(tag, attributes, ...children) {
@@ -30,6 +30,8 @@ function append(node, children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
     if (Array.isArray(child)) append(node, child);
+    // What is drawn again and again is made anew each time: a node can be in one place only.
+    else if (typeof child === "function") append(node, [child()]);
     else node.append(child instanceof Node ? child : String(child));
   }
 }
@@ -53,6 +55,8 @@ function patchChildren(old, fresh) {
     const key = keyOf(node);
     const match = key ? keyed.get(key) : at;
     if (match && same(match, node) && (key || !keyOf(match))) {
+      // Two of one name are two: the second is made anew.
+      if (key) keyed.delete(key);
       if (match === at) at = at.nextSibling;
       else old.insertBefore(match, at);
       patch(match, node);
@@ -78,21 +82,24 @@ function patch(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
+  // What a person opened or closed stays so.
+  const isTheirs = (name) => name === "open" && old.nodeName === "DETAILS";
   for (const { name } of [...old.attributes]) {
-    // What a person opened stays open.
-    if (!fresh.hasAttribute(name) && !(name === "open")) old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !isTheirs(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    if (old.getAttribute(name) !== value && !isTheirs(name)) old.setAttribute(name, value);
   }
   for (const name of HANDLERS) old[name] = fresh[name];
   if (old.nodeName === "INPUT" || old.nodeName === "OPTION" || old.nodeName === "BUTTON") {
     for (const name of PROPERTIES) {
-      if (name in old && name !== "open") old[name] = fresh[name];
+      if (name in old && old[name] !== fresh[name]) old[name] = fresh[name];
     }
   }
   if (old.nodeName === "INPUT" || old.nodeName === "TEXTAREA") {
-    if (old !== document.activeElement && old.value !== fresh.value) old.value = fresh.value;
+    // A field without a value of its own keeps what was typed.
+    const said = fresh.hasAttribute("value");
+    if (said && old !== document.activeElement && old.value !== fresh.value) old.value = fresh.value;
     return;
   }
   const chosen = old.nodeName === "SELECT" ? fresh.value : null;

@@ -13,7 +13,7 @@ export function judge(status) {
     return {
       level: "setup",
       title: "Nothing is collected yet.",
-      text: "This box has no source. Add one to the configuration file.",
+      text: "This box has no source. Enter the two connections, and it starts at once.",
     };
   }
   if (warnings > 0) {
@@ -45,5 +45,19 @@ function delivered(status) {
   }
   const age = worst.oldest_unsent_age_s;
   const behind = age ? `, the oldest ${span(age)} old` : "";
-  return `${feeds} collected; ${many(worst.backlog, "record")} wait for ${worst.name}${behind}. Nothing is lost.`;
+  const lost = status.destinations.some((destination) => destination.expired + destination.damaged > 0);
+  return `${feeds} collected; ${many(worst.backlog, "record")} wait for ${worst.name}${behind}.${lost ? "" : " Nothing is lost."}`;
 }
+
+const WHERE = {
+  quarantine: ["#/quarantine", "Open the quarantine"],
+  states_unmapped: ["#/agents", "Map them"],
+  gaps: ["#/coverage", "See which"],
+  gaps_given_up: ["#/coverage", "Ask again"],
+  feed_held: ["#/configuration", "Check the connection"],
+  snapshot_unknown: ["#/configuration", "Test the connection"],
+  import_held: ["#/configuration", "Preview the import"],
+};
+
+/** Where a problem can be dealt with on the page: [address, words], or null. */
+export const placeFor = (problem) => WHERE[problem.code] ?? null;

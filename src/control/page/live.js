@@ -1,14 +1,17 @@
-// Keeps the picture of the box up to date: by asking every few seconds while somebody looks. Tells its listeners, and says when the box stopped answering.
+// Keeps the picture of the box up to date: by server-sent events, and by asking where those do
+// not come. Tells its listeners, and says when the box stopped answering.
 
-import { ApiError, get } from "./api.js";
+import { ApiError, address, get } from "./api.js";
 
 const ASK_EVERY_MS = 5_000;
+const SILENT_AFTER_MS = 20_000;
 
 const listeners = new Map();
 let latest = null;
 let heardAt = 0;
 let lostAt = null;
 let why = "";
+let events = null;
 
 /** The last picture, or null. */
 export const status = () => latest;
@@ -19,7 +22,10 @@ export const silence = () => (lostAt === null ? null : { since: lostAt, why });
 /** The box's clock now: it runs on between two pictures. */
 export const boxNow = () => (latest ? Date.parse(latest.at) + (performance.now() - heardAt) : Date.now());
 
-/** Calls back at each event of this name: "status", "agents", "silence". Answers how to stop. */
+/** Whether changes come by themselves at present. */
+export const streaming = () => events?.readyState === EventSource.OPEN;
+
+/** Calls back at each event of this name: "status", "agents", "reload", "silence". Answers how to stop. */
 export function listen(name, callback) {
   if (!listeners.has(name)) listeners.set(name, new Set());
   listeners.get(name).add(callback);
@@ -58,11 +64,20 @@ export async function refresh() {
 /** Starts, once. */
 export function start() {
   void refresh();
+  subscribe();
   setInterval(() => {
     const quiet = performance.now() - heardAt;
-    if (document.visibilityState === "visible" && quiet >= ASK_EVERY_MS / 2) void refresh();
+    if (document.visibilityState === "visible" && (!streaming() || quiet > SILENT_AFTER_MS)) void refresh();
   }, ASK_EVERY_MS);
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") void refresh();
   });
+}
+
+function subscribe() {
+  events = new EventSource(address("events"));
+  events.addEventListener("status", (event) => heard(JSON.parse(event.data)));
+  events.addEventListener("agents", (event) => tell("agents", JSON.parse(event.data).rows));
+  events.addEventListener("reload", () => tell("reload", null));
+  // The browser connects again by itself, but for an answer that is no stream: then asking serves.
 }

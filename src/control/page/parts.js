@@ -85,3 +85,46 @@ export function announce(text) {
 /** What a person reads of a feed's name. */
 export const FEEDS = { realtime: "Agent states", historical: "Contact volume", configuration: "Queues and agents" };
 export const feedName = (feed) => FEEDS[feed] ?? feed;
+
+/** What went wrong, for a person; a mistake of the page itself also for whoever mends it. */
+export function failure(error) {
+  if (!("status" in error)) console.error(error);
+  return notice("error", error.message);
+}
+
+/** Asks once more before something that cannot be taken back; true if it is meant. */
+export function confirmed(title, text, words) {
+  const dialog = h("dialog", { class: "dialog", "aria-labelledby": "confirm-title" },
+    h("form", { method: "dialog" },
+      h("h2", { id: "confirm-title" }, title), h("p", {}, text),
+      h("div", { class: "actions" },
+        h("button", { value: "yes", class: "danger" }, words), h("button", { value: "no" }, "Cancel"))));
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    };
+  });
+}
+
+/** A reading that is repeated: the last answer stays on show while the next one is asked for. */
+export function reading(ask, redraw) {
+  const state = { value: null, error: null, busy: false };
+  let turn = 0;
+  state.read = async (...parameters) => {
+    const mine = ++turn;
+    state.busy = true;
+    try {
+      const value = await ask(...parameters);
+      if (mine !== turn) return;
+      Object.assign(state, { value, error: null, busy: false });
+    } catch (error) {
+      if (mine !== turn) return;
+      Object.assign(state, { error, busy: false });
+    }
+    redraw();
+  };
+  return state;
+}

@@ -2,15 +2,24 @@
 
 import { h } from "../dom.js";
 import { ago, bytes, many, number, percent, span, time } from "../format.js";
-import { judge } from "../judgement.js";
-import { boxNow, listen, status } from "../live.js";
-import { card, empty, feedName, mark, meter, pill, table } from "../parts.js";
+import { judge, placeFor } from "../judgement.js";
+import { boxNow, listen, refresh, status } from "../live.js";
+import { card, empty, failure, feedName, mark, meter, pill, table } from "../parts.js";
+import { change } from "../session.js";
+
+/** Problems of a destination that a new try may end. */
+const RETRIED = new Set(["destination_held", "destination_failing"]);
 
 /** Opens the view. */
 export function open(context) {
+  const said = new Map();
+  const retry = async (name) => {
+    said.set(name, await tryNow(name));
+    await refresh();
+  };
   const redraw = () => {
     const picture = status();
-    if (picture) context.draw(...page(picture, boxNow()));
+    if (picture) context.draw(...page(picture, boxNow(), said, retry));
     else context.draw(h("p", { class: "muted" }, "Asking the box …"));
   };
   const forget = listen("status", redraw);
@@ -18,10 +27,20 @@ export function open(context) {
   return { redraw, leave: forget };
 }
 
-function page(picture, now) {
+/** Asks the destination at once, instead of at the end of its wait. */
+async function tryNow(destination) {
+  try {
+    const done = await change("destinations/retry", { destination });
+    return done && (() => h("p", { class: "muted" }, "Tried again."));
+  } catch (error) {
+    return () => failure(error);
+  }
+}
+
+function page(picture, now, said, retry) {
   return [
     verdict(picture),
-    problems(picture, now),
+    problems(picture, now, said, retry),
     card("Feeds", {}, feeds(picture, now)),
     card("Destinations", {}, destinations(picture, now)),
     card("The box", {}, facts(picture, now)),
@@ -31,16 +50,18 @@ function page(picture, now) {
 function verdict(picture) {
   const judged = judge(picture);
   return h("div", { class: `verdict ${judged.level}` }, mark(judged.level, 44),
-    h("div", {}, h("p", { class: "verdict-title" }, judged.title), judged.text && h("p", {}, judged.text)));
+    h("div", {}, h("p", { class: "verdict-title" }, judged.title), judged.text && h("p", {}, judged.text),
+      judged.level === "setup" && h("p", {}, h("a", { class: "button primary", href: "#/configuration" }, "Set up the source"))));
 }
 
-function problems(picture, now) {
+function problems(picture, now, said, retry) {
   if (picture.problems.length === 0) return null;
   return h("section", { "aria-labelledby": "problems" }, h("h2", { id: "problems", class: "unseen" }, "What to do"),
-    h("ul", { class: "problems" }, picture.problems.map((problem) => item(problem, now))));
+    h("ul", { class: "problems" }, picture.problems.map((problem) => item(problem, now, said, retry))));
 }
 
-function item(problem, now) {
+function item(problem, now, said, retry) {
+  const place = placeFor(problem);
   return h("li", { class: `problem-card ${problem.severity}`, "data-key": `${problem.code} ${problem.subject}` },
     mark(problem.severity),
     h("div", {},
@@ -48,7 +69,9 @@ function item(problem, now) {
         h("span", { class: "muted" }, ` ${problem.severity}`, problem.since ? [", since ", time(problem.since, now)] : null)),
       h("p", {}, problem.message),
       problem.at_risk && h("p", {}, h("span", { class: "muted" }, "At risk: "), problem.at_risk),
-      h("p", { class: "remedy" }, h("span", { class: "muted" }, "What to do: "), problem.remedy)));
+      h("p", { class: "remedy" }, h("span", { class: "muted" }, "What to do: "), problem.remedy),
+      place && h("p", {}, h("a", { href: place[0] }, place[1])),
+      RETRIED.has(problem.code) && h("p", {}, h("button", { type: "button", class: "quiet", onclick: () => void retry(problem.subject) }, "Try now"), " ", said.get(problem.subject))));
 }
 
 function feedLevel(feed) {
@@ -59,7 +82,7 @@ function feedLevel(feed) {
 
 function feeds(picture, now) {
   if (picture.feeds.length === 0) {
-    return empty("No source yet.", "A source is one Thrio tenant. ", "Add a [[source]] to the configuration file.");
+    return empty("No source yet.", "A source is one Thrio tenant. ", h("a", { href: "#/configuration" }, "Set it up on the page"), ", or in the configuration file.");
   }
   const several = new Set(picture.feeds.map((feed) => feed.source)).size > 1;
   return table("Feeds", [
