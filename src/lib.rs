@@ -15,3 +15,4 @@ pub mod simulator;
 pub mod stop;
 pub mod store;
 pub mod thrio;
+pub mod transport;

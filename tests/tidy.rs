@@ -87,9 +87,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &["domain"]),
     ("clock", &["domain"]),
     ("stop", &[]),
-    ("thrio", &["thrio", "domain", "clock", "stop"]),
+    ("transport", &["transport", "domain"]),
+    ("thrio", &["thrio", "transport", "domain", "clock", "stop"]),
     ("store", &["store", "domain", "clock", "stop"]),
-    ("destination", &["destination", "domain", "clock", "stop"]),
+    (
+        "destination",
+        &["destination", "transport", "domain", "clock", "stop"],
+    ),
     (
         "collector",
         &["collector", "thrio", "store", "domain", "clock", "stop"],
@@ -135,7 +139,7 @@ fn wrong_directions(source: &Source) -> Vec<String> {
 /// Where a package may be named: the only components that know it.
 const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("redb::", &["store"]),
-    ("ureq::", &["thrio"]),
+    ("ureq::", &["transport", "thrio", "destination"]),
     ("toml::", &["config"]),
     ("rusqlite::", &["destination"]),
     ("tokio_postgres::", &["destination"]),

@@ -10,7 +10,6 @@ use secrecy::SecretString;
 use super::api::{ApiOptions, RequestTemplate, Values};
 use super::error::{Cause, ThrioError};
 use super::http::{self, Failure, Head, Reply, Request};
-use super::mask::Secrets;
 use super::options::{ConnectionOptions, OptionProblem, PasswordProvider};
 use super::session::{Held, Session, Sessions, below};
 use super::source::ThrioSource;
@@ -20,6 +19,7 @@ use crate::domain::call::{HistoricalCall, RealtimeCall, Timing};
 use crate::domain::ids::QueueId;
 use crate::domain::timestamp::Now;
 use crate::stop::StopToken;
+use crate::transport::{self, mask::Secrets};
 
 /// How long a throttled realtime feed waits at most: it is worthless when stale.
 const REALTIME_RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
@@ -265,7 +265,7 @@ impl<F> Attempt<'_, F> {
         };
         ThrioError {
             operation: self.ask.operation,
-            host: http::host_of(&session.base),
+            host: transport::host_of(&session.base),
             cause,
             timing,
         }

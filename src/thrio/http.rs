@@ -9,14 +9,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use url::Url;
 
 use super::error::Cause;
-use super::mask::Secrets;
 use super::options::{ConnectionOptions, OptionProblem};
 use crate::clock::Clock;
 use crate::domain::timestamp::{Now, WallTime};
+use crate::transport::mask::Secrets;
+use crate::transport::{self, AgentOptions, Trouble, host_of, http_date};
 
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 3;
@@ -24,13 +24,6 @@ const REDIRECTS_MAX: usize = 3;
 const HEAD_BYTES: usize = 4096;
 /// Connections kept open between calls: one per feed of a connection, and one for its login.
 const IDLE_CONNECTIONS_MAX: usize = 4;
-
-/// Makes aws-lc-rs the process's TLS provider, once. `main` calls it first; connections call it
-/// too, so that a test or a library user need not.
-pub fn install_crypto_provider() {
-    // An error only says that there is one already, which is then the same.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}
 
 /// The HTTP side of one connection.
 #[derive(Clone)]
@@ -76,34 +69,25 @@ pub(super) enum Failure {
 impl Http {
     /// Sets up what the options say; the problem names a file that cannot be used.
     pub(super) fn new(options: &ConnectionOptions) -> Result<Self, OptionProblem> {
-        install_crypto_provider();
-        let roots = match &options.ca_file {
-            Some(file) => RootCerts::new_with_certs(&certificates(file)?),
-            None => RootCerts::PlatformVerifier,
-        };
+        let roots = transport::roots(options.ca_file.as_deref()).map_err(|hint| {
+            let file = options.ca_file.as_deref().unwrap_or(Path::new(""));
+            OptionProblem::new("ca_file", file.display().to_string(), hint)
+        })?;
         let proxy = match &options.proxy {
             None => None,
             Some(proxy) => Some(ureq::Proxy::new(proxy.expose()).map_err(|_| {
                 OptionProblem::new("proxy", proxy.to_string(), "not a proxy's URL")
             })?),
         };
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(proxy)
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .timeout_resolve(Some(options.connect_timeout))
-            .timeout_connect(Some(options.connect_timeout))
-            .timeout_global(Some(options.call_timeout))
-            .max_idle_connections(IDLE_CONNECTIONS_MAX)
-            .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
-            .user_agent(concat!("thrio-edge/", env!("CARGO_PKG_VERSION")))
-            .accept("application/json")
-            .build();
-        Ok(Self {
-            agent: config.new_agent(),
-        })
+        let agent = transport::agent(AgentOptions {
+            roots,
+            client_certificate: None,
+            proxy,
+            connect_timeout: options.connect_timeout,
+            call_timeout: options.call_timeout,
+            idle_connections_max: IDLE_CONNECTIONS_MAX,
+        });
+        Ok(Self { agent })
     }
 
     /// Ends every call at once, now and from now on.
@@ -122,7 +106,7 @@ impl Http {
         for _ in 0..=REDIRECTS_MAX {
             let response = self
                 .send(request, &url)
-                .map_err(|error| Failure::Cause(cause_of(&error)))?;
+                .map_err(|error| Failure::Cause(Trouble::of(&error).into()))?;
             let status = response.status().as_u16();
             let header = |name: &str| {
                 response
@@ -182,25 +166,6 @@ impl Http {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, OptionProblem> {
-    let problem = |hint: String| OptionProblem::new("ca_file", file.display().to_string(), hint);
-    let pem = std::fs::read(file).map_err(|error| problem(error.to_string()))?;
-    let mut certificates = Vec::new();
-    for item in ureq::tls::parse_pem(&pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-            Ok(_) => {}
-            Err(error) => return Err(problem(error.to_string())),
-        }
-    }
-    if certificates.is_empty() {
-        return Err(problem(
-            "a PEM file with at least one certificate".to_owned(),
-        ));
-    }
-    Ok(certificates)
-}
-
 fn redirected(from: &Url, target: &str) -> Result<Url, Failure> {
     let Ok(to) = from.join(target) else {
         return Err(Failure::Cause(Cause::Rejected {
@@ -217,75 +182,22 @@ fn redirected(from: &Url, target: &str) -> Result<Url, Failure> {
     Ok(to)
 }
 
-/// Host and, where it is not the scheme's, port, as messages name them.
-pub(super) fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("(no host)");
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
-}
-
-fn http_date(text: &str) -> Option<WallTime> {
-    let time = httpdate::parse_http_date(text).ok()?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_secs()).ok().map(WallTime::from_s)
-}
-
 /// What `Retry-After` asks for, at most `max`; zero where it is zero, past or unreadable.
 pub(super) fn retry_after(head: &Head, now: WallTime, max: Duration) -> Option<Duration> {
-    let text = head.retry_after.as_deref()?.trim();
-    let asked = if let Ok(s) = text.parse::<u64>() {
-        Duration::from_secs(s)
-    } else {
-        // By the server's own clock where it says what that is: the box's may be wrong.
-        let ms = http_date(text)?.ms_since(head.server_date.unwrap_or(now));
-        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-    };
-    Some(asked.min(max))
+    transport::retry_after(
+        head.retry_after.as_deref()?,
+        head.server_date.unwrap_or(now),
+        max,
+    )
 }
 
-/// What a failure of the library means.
-fn cause_of(error: &ureq::Error) -> Cause {
-    match error {
-        ureq::Error::Rustls(error) => Cause::Tls(tls_text(error)),
-        ureq::Error::Tls(text) => Cause::Tls((*text).to_owned()),
-        ureq::Error::Timeout(what) => Cause::Network(format!("timed out ({what})")),
-        ureq::Error::HostNotFound => Cause::Network("the host name is not known".to_owned()),
-        ureq::Error::ConnectProxyFailed(_) => {
-            Cause::Network("the proxy refused the connection; check proxy".to_owned())
+impl From<Trouble> for Cause {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Tls(text) => Self::Tls(text),
+            Trouble::Network(text) => Self::Network(text),
         }
-        ureq::Error::Io(error) => cause_of_io(error),
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
-            Cause::Network("the request cannot be written; check path and headers".to_owned())
-        }
-        ureq::Error::Protocol(_) => Cause::Network("the answer is no HTTP".to_owned()),
-        other => Cause::Network(super::wire::excerpt(&other.to_string())),
     }
-}
-
-fn cause_of_io(error: &io::Error) -> Cause {
-    let inner = error.get_ref();
-    if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Cause::Tls(tls_text(tls));
-    }
-    if let Some(ureq) = inner.and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
-        return cause_of(ureq);
-    }
-    Cause::Network(super::wire::excerpt(&error.to_string()))
-}
-
-fn tls_text(error: &rustls::Error) -> String {
-    let text = format!("{error}");
-    let hint = if text.contains("CaUsedAsEndEntity") {
-        "; the server's certificate is marked as an authority (CA:TRUE, openssl's default for \
-         self-signed ones): issue one without"
-    } else if text.contains("UnknownIssuer") {
-        "; if the site has its own authority, name its certificate in ca_file"
-    } else {
-        ""
-    };
-    format!("{text}{hint}")
 }
 
 /// A body: limited after decompression, its first bytes kept for an error's text.
@@ -361,7 +273,7 @@ impl Body {
                 BodyFailure::Cut("cannot be decompressed".to_owned())
             }
             _ if is_garbled => BodyFailure::Cut("cannot be decompressed".to_owned()),
-            _ => BodyFailure::Cause(cause_of_io(error)),
+            _ => BodyFailure::Cause(Trouble::of_io(error).into()),
         };
         self.failure = Some(failure.clone());
         failure

@@ -8,7 +8,6 @@ pub mod api;
 mod connection;
 pub mod error;
 mod http;
-mod mask;
 pub mod options;
 mod paging;
 pub mod probe;
@@ -16,10 +15,10 @@ mod session;
 mod source;
 pub mod wire;
 
+pub use crate::transport::install_crypto_provider;
 pub use api::ApiOptions;
 pub use connection::ThrioConnection;
 pub use error::ThrioError;
-pub use http::install_crypto_provider;
 pub use options::{AuthScheme, ConnectionOptions, OptionProblem, PasswordProvider, ProxyUrl};
 pub use session::{HOLD_MAX, HOLD_MIN, Held};
 
@@ -69,7 +68,7 @@ fn not_thrio(
     body: &http::Body,
     shown: &str,
     why: &str,
-    secrets: &mask::Secrets,
+    secrets: &crate::transport::mask::Secrets,
 ) -> error::Cause {
     let text = secrets.excerpt(shown);
     let why = secrets.excerpt(why);

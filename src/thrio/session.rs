@@ -17,7 +17,6 @@ use url::Url;
 
 use super::error::Cause;
 use super::http::{self, Failure, Head, Http, Request};
-use super::mask::Secrets;
 use super::options::{
     AuthScheme, ConnectionOptions, OptionProblem, PasswordProvider, is_loopback, is_under,
     origin_of,
@@ -26,6 +25,7 @@ use super::{ThrioError, not_thrio};
 use crate::clock::Clock;
 use crate::domain::call::Timing;
 use crate::domain::timestamp::{MonoTime, Now, WallTime};
+use crate::transport::{self, mask::Secrets};
 
 /// A token lives under 24 h; this leaves time to fail and try again.
 const RENEW_AFTER: Duration = Duration::from_hours(20);
@@ -436,7 +436,7 @@ impl Sessions {
             return Err(refused(format!(
                 "the login's location {} lies outside of allowed_host_suffixes and must not see \
                  the token; add its domain there if it is right",
-                http::host_of(&url)
+                transport::host_of(&url)
             )));
         }
         Ok(without_query(url))
@@ -511,7 +511,7 @@ impl Sessions {
             message,
             held_until: now,
         };
-        let host = http::host_of(&session.base);
+        let host = transport::host_of(&session.base);
         let password = state.last_password.clone();
         state.hold(cause, operation, host, password, session.generation, now)
     }
@@ -519,7 +519,7 @@ impl Sessions {
     pub(super) fn error(&self, cause: Cause, sent: Now) -> ThrioError {
         ThrioError {
             operation: "login",
-            host: http::host_of(&self.login_url),
+            host: transport::host_of(&self.login_url),
             cause,
             timing: Timing {
                 sent,

@@ -10,7 +10,6 @@ use super::connection::{
 };
 use super::error::{Cause, ThrioError};
 use super::http::{self, BodyFailure, Reply};
-use super::mask::Secrets;
 use super::paging::all_pages;
 use super::wire::{AgentsParser, HistoricalParser, Page, QueuesParser, RealtimeParser, WireError};
 use super::{Answered, Source, not_thrio};
@@ -20,6 +19,7 @@ use crate::domain::call::{
     Snapshot, Timing,
 };
 use crate::stop::StopToken;
+use crate::transport::mask::Secrets;
 
 /// The parser asks for single bytes: few calls into the decompressor.
 const STREAM_BUFFER_BYTES: usize = 32 * 1024;

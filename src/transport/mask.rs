@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::wire;
+use super::text;
 
 /// What stands in a secret's place.
 const MASK: &str = "***";
@@ -13,23 +13,23 @@ const JWT_START: &str = "eyJ";
 
 /// The secrets of one call: password, token, and how they travel.
 #[derive(Default)]
-pub(super) struct Secrets(Vec<SecretString>);
+pub struct Secrets(Vec<SecretString>);
 
 impl Secrets {
     /// Adds a secret to hide.
-    pub(super) fn hide(&mut self, secret: &str) {
+    pub fn hide(&mut self, secret: &str) {
         if !secret.is_empty() {
             self.0.push(SecretString::from(secret.to_owned()));
         }
     }
 
     /// What a person may see of the text.
-    pub(super) fn excerpt(&self, text: &str) -> String {
-        let mut masked = text.to_owned();
+    pub fn excerpt(&self, foreign: &str) -> String {
+        let mut masked = foreign.to_owned();
         for secret in &self.0 {
             masked = without(&masked, secret.expose_secret());
         }
-        wire::excerpt(&without_tokens(&masked))
+        text::excerpt(&without_tokens(&masked))
     }
 }
 
