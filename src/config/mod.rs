@@ -26,7 +26,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use destination::{
-    DestinationConfig, DestinationTarget, KINDS_KNOWN, KINDS_OF_THIS_BUILD, PostgresConfig,
+    DestinationConfig, DestinationTarget, HttpConfig, KINDS_KNOWN, KINDS_OF_THIS_BUILD,
+    PostgresConfig,
 };
 pub use keys::{KeyNote, catalogue};
 pub use problem::{ConfigErrors, Problem, Severity, Snippet};

@@ -168,11 +168,40 @@ pub(super) fn plain(error: &std::io::Error) -> String {
     }
 }
 
+/// The keys that name one kind of secret, and what a person calls it.
+struct Keys {
+    file: &'static str,
+    credential: &'static str,
+    env: &'static str,
+    inline: &'static str,
+}
+
+const PASSWORD: Keys = Keys {
+    file: "password_file",
+    credential: "password_credential",
+    env: "password_env",
+    inline: "password",
+};
+
+const TOKEN: Keys = Keys {
+    file: "token_file",
+    credential: "token_credential",
+    env: "token_env",
+    inline: "token",
+};
+
+impl Keys {
+    const fn all(&self) -> [&'static str; 4] {
+        [self.file, self.credential, self.env, self.inline]
+    }
+}
+
 /// The password of a section: exactly one of `password_file`, `password_credential`,
 /// `password_env`, `password`. The section's own keys win over those of its defaults as a group.
 pub(super) fn password(section: &Section<'_>, around: &Surroundings) -> Option<SecretSource> {
     let password = password_if_given(section, around);
-    if !is_given(section) {
+    let keys = PASSWORD.all();
+    if !keys.iter().any(|key| section.entry(key).is_some()) {
         let message = format!("a password is missing in [{}]", section.path);
         let hint = "set password_file (or password_credential, password_env, password)";
         let finding = Finding::error(&section.place(), message);
@@ -181,23 +210,25 @@ pub(super) fn password(section: &Section<'_>, around: &Surroundings) -> Option<S
     password
 }
 
-const KEYS: [&str; 4] = [
-    "password_file",
-    "password_credential",
-    "password_env",
-    "password",
-];
-
-fn is_given(section: &Section<'_>) -> bool {
-    KEYS.iter().any(|key| section.entry(key).is_some())
-}
-
 /// The same where none is needed.
 pub(super) fn password_if_given(
     section: &Section<'_>,
     around: &Surroundings,
 ) -> Option<SecretSource> {
-    let has_own = KEYS.iter().any(|key| section.has_own(key));
+    secret_if_given(section, around, &PASSWORD)
+}
+
+/// A token, likewise: one of `token_file`, `token_credential`, `token_env`, `token`.
+pub(super) fn token_if_given(section: &Section<'_>, around: &Surroundings) -> Option<SecretSource> {
+    secret_if_given(section, around, &TOKEN)
+}
+
+fn secret_if_given(
+    section: &Section<'_>,
+    around: &Surroundings,
+    keys: &Keys,
+) -> Option<SecretSource> {
+    let has_own = keys.all().iter().any(|key| section.has_own(key));
     let counts = |key: &str| section.has_own(key) || !has_own;
     let source = |key: &str, from: From| SecretSource {
         key: match &section.subject {
@@ -207,35 +238,39 @@ pub(super) fn password_if_given(
         from,
     };
     let mut found: Vec<(&str, Place, SecretSource)> = Vec::new();
-    if let Some(path) = section.path("password_file").optional() {
+    if let Some(path) = section.path(keys.file).optional() {
         let from = From::File(path.value);
-        found.push((KEYS[0], path.place, source(KEYS[0], from)));
+        found.push((keys.file, path.place, source(keys.file, from)));
     }
-    if let Some(name) = section.text("password_credential").optional() {
+    if let Some(name) = section.text(keys.credential).optional() {
         if name.value.contains('/') || name.value.starts_with('.') {
-            let message = "`password_credential` is a credential's name, not a path";
-            section.add(KEYS[1], Finding::error(&name.place, message));
+            let message = format!("`{}` is a credential's name, not a path", keys.credential);
+            section.add(keys.credential, Finding::error(&name.place, message));
         }
         let path = around.credentials.as_ref().map(|at| at.join(&name.value));
         let from = From::Credential(name.value, path);
-        found.push((KEYS[1], name.place, source(KEYS[1], from)));
+        found.push((keys.credential, name.place, source(keys.credential, from)));
     }
-    if let Some(name) = section.text("password_env").optional() {
+    if let Some(name) = section.text(keys.env).optional() {
         let from = From::Variable(name.value, around.variable);
-        found.push((KEYS[2], name.place, source(KEYS[2], from)));
+        found.push((keys.env, name.place, source(keys.env, from)));
     }
-    if let Some(secret) = section.secret_text("password") {
+    if let Some(secret) = section.secret_text(keys.inline) {
         let from = From::Inline(SecretString::from(secret.value));
-        found.push((KEYS[3], secret.place, source(KEYS[3], from)));
+        found.push((keys.inline, secret.place, source(keys.inline, from)));
     }
     found.retain(|(key, _, _)| counts(key));
-    pick(section, found)
+    pick(section, found, keys.inline)
 }
 
-fn pick(section: &Section<'_>, found: Vec<(&str, Place, SecretSource)>) -> Option<SecretSource> {
+fn pick(
+    section: &Section<'_>,
+    found: Vec<(&str, Place, SecretSource)>,
+    word: &str,
+) -> Option<SecretSource> {
     if let [(first, ..), (second, place, _), ..] = found.as_slice() {
         let message = format!("both `{first}` and `{second}` are set");
-        let hint = "keep the one that holds the password";
+        let hint = format!("keep the one that holds the {word}");
         section.add(second, Finding::error(place, message).hint(hint));
     }
     let (key, place, secret) = found.into_iter().next()?;
@@ -243,9 +278,9 @@ fn pick(section: &Section<'_>, found: Vec<(&str, Place, SecretSource)>) -> Optio
         // The key is named by the problem already.
         let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
         let message = if section.reader.document(&place).is_well_formed() {
-            format!("the password cannot be read: {why}")
+            format!("the {word} cannot be read: {why}")
         } else {
-            "the password cannot be read".to_owned()
+            format!("the {word} cannot be read")
         };
         let finding = Finding {
             is_unshown: secret.names_nothing(),

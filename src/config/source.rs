@@ -455,12 +455,21 @@ fn connection(
     })
 }
 
-/// A file that must be there when the program starts.
+/// A file of authorities that must be there when the program starts.
 pub(super) fn readable(section: &Section<'_>, file: Placed<PathBuf>) -> Option<PathBuf> {
+    readable_under(section, "ca_file", file)
+}
+
+/// The same under another key.
+pub(super) fn readable_under(
+    section: &Section<'_>,
+    key: &str,
+    file: Placed<PathBuf>,
+) -> Option<PathBuf> {
     if let Err(error) = std::fs::File::open(&file.value) {
         let path = section.shown_path(&file.place, &file.value);
         let message = format!("{path} cannot be read: {}", secret::plain(&error));
-        section.add("ca_file", Finding::error(&file.place, message));
+        section.add(key, Finding::error(&file.place, message));
         return None;
     }
     Some(file.value)

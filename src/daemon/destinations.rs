@@ -7,11 +7,12 @@ use super::stopping::Deadline;
 use super::worker::{Step, WorkerThread};
 use super::{Parts, StartError};
 use crate::clock::Clock;
-use crate::config::{DestinationConfig, DestinationTarget};
+use crate::config::{DestinationConfig, DestinationTarget, SecretSource};
 use crate::destination::file::FileDestination;
+use crate::destination::http::{Credentials, HttpDestination};
 use crate::destination::postgres::PostgresDestination;
 use crate::destination::sqlite::SqliteDestination;
-use crate::destination::{Destination, Secret};
+use crate::destination::{Destination, Interrupter, Secret};
 use crate::domain::ids::SourceName;
 use crate::forwarder::{ForwardHandle, ForwardSettings, ForwardWorker, shell};
 use crate::stop::{StopToken, Waker};
@@ -26,6 +27,7 @@ pub(super) struct RunningDestination {
     pub(super) handle: ForwardHandle,
     pub(super) worker: WorkerThread,
     stop: StopToken,
+    interrupter: Option<Interrupter>,
 }
 
 /// Who is woken when something was journaled.
@@ -67,6 +69,7 @@ impl Parts {
         let name = format!("to {}", config.name);
         let clock = Arc::clone(&self.clock);
         let target = connector(&config.target, Arc::clone(&clock));
+        let interrupter = target.interrupter();
         let thread = shell::spawn(name.clone(), worker, target, clock, waker)
             .map_err(StartError::system(&name))?;
         let worker = WorkerThread {
@@ -80,6 +83,7 @@ impl Parts {
             handle,
             worker,
             stop,
+            interrupter,
         })
     }
 }
@@ -99,6 +103,20 @@ pub(crate) fn connector(target: &DestinationTarget, clock: Arc<dyn Clock>) -> Bo
             let options = config.options.clone();
             Box::new(PostgresDestination::new(options, password, clock))
         }
+        DestinationTarget::Http(config) => {
+            let secret = |source: &Option<SecretSource>| {
+                source.as_ref().map(|source| Secret::new(source.provider()))
+            };
+            let credentials = Credentials {
+                token: secret(&config.token),
+                password: secret(&config.password),
+            };
+            Box::new(HttpDestination::new(
+                config.options.clone(),
+                credentials,
+                clock,
+            ))
+        }
     }
 }
 
@@ -112,9 +130,13 @@ impl RunningDestination {
         })
     }
 
-    /// Asks the worker to end after the call that is under way.
+    /// Asks the worker to end after the call that is under way, which is cut off where it could
+    /// last long: what it sent is known from the receipt, or sent again.
     pub(super) fn ask_to_stop(&self) {
         self.stop.stop();
+        if let Some(interrupt) = &self.interrupter {
+            interrupt();
+        }
     }
 
     /// Waits for the worker; its name where it still runs at the deadline.

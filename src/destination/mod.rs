@@ -4,6 +4,7 @@
 //! decides.
 
 pub mod file;
+pub mod http;
 pub mod postgres;
 pub mod rows;
 pub mod runtime;
@@ -53,6 +54,9 @@ impl Receipt {
     }
 }
 
+/// Ends the call that is under way, and every later one, at once.
+pub type Interrupter = Box<dyn Fn() + Send>;
+
 /// The seam to everything upstream. Calls block; one thread owns an instance.
 pub trait Destination: Send {
     /// Connects, makes or checks what it writes into, claims the sources where that is allowed,
@@ -95,4 +99,9 @@ pub trait Destination: Send {
 
     /// Whether it could be reached, as cheaply as it can be told; writes nothing.
     fn probe(&mut self) -> Result<(), SendError>;
+
+    /// What ends a call that would last longer than an ordered stop may; none where no call does.
+    fn interrupter(&self) -> Option<Interrupter> {
+        None
+    }
 }

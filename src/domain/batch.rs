@@ -11,6 +11,8 @@ mod filter;
 pub use cut::{Builder, Cut, Lane, Parcel, ParcelCounts, approx_json_bytes};
 pub use filter::DeliveryFilter;
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::{AgentId, RecordSeq, SeqRange, SourceName, StateText};
 use super::record::{Category, Origin, SequencedRecord};
 use super::timestamp::WallTime;
@@ -25,7 +27,7 @@ pub struct Batch {
 }
 
 /// The state of one agent now, for the fast lane after an outage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurrentState {
     /// The source.
     pub source: SourceName,

@@ -6,7 +6,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The longest agent or queue id, in characters, that a neutral table can hold.
 pub const ID_CHARS_MAX: usize = 128;
@@ -90,9 +90,16 @@ fn name(what: &'static str, text: &str, max: usize) -> Result<Arc<str>, IdError>
 macro_rules! text_type {
     ($(#[$doc:meta])* $type:ident, $what:literal, $check:ident, $max:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $type(Arc<str>);
+
+        // Derived by way of `String`, this would copy the text: a drain writes millions of them.
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
 
         impl $type {
             /// Checks the text and takes it over unchanged.

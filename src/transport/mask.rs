@@ -23,13 +23,22 @@ impl Secrets {
         }
     }
 
+    /// What a person may see of a text that a receiver of our own kind wrote for people.
+    pub fn sentence(&self, foreign: &str) -> String {
+        text::printable(&self.masked(foreign), text::SENTENCE_CHARS)
+    }
+
     /// What a person may see of the text.
     pub fn excerpt(&self, foreign: &str) -> String {
+        text::excerpt(&self.masked(foreign))
+    }
+
+    fn masked(&self, foreign: &str) -> String {
         let mut masked = foreign.to_owned();
         for secret in &self.0 {
             masked = without(&masked, secret.expose_secret());
         }
-        text::excerpt(&without_tokens(&masked))
+        without_tokens(&masked)
     }
 }
 

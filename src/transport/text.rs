@@ -3,8 +3,16 @@
 /// How much of a foreign text an error or a rejected row shows.
 pub const EXCERPT_CHARS: usize = 80;
 
+/// How much is shown of a text that was written for a person.
+pub const SENTENCE_CHARS: usize = 400;
+
 /// The first printable characters of a foreign text, blanks and control characters as one blank.
 pub fn excerpt(text: &str) -> String {
+    printable(text, EXCERPT_CHARS)
+}
+
+/// The same with another bound.
+pub fn printable(text: &str, chars_max: usize) -> String {
     let mut out = String::new();
     let mut chars = 0;
     let mut blank = false;
@@ -18,13 +26,13 @@ pub fn excerpt(text: &str) -> String {
             chars += 1;
             blank = false;
         }
-        if chars >= EXCERPT_CHARS {
+        if chars >= chars_max {
             break;
         }
         out.push(c);
         chars += 1;
     }
-    if chars > EXCERPT_CHARS {
+    if chars > chars_max {
         out.pop();
     }
     out

@@ -2,12 +2,14 @@
 //! of their own.
 
 mod file;
+mod http;
 mod postgres;
 mod sqlite;
 
 use std::path::Path;
 use std::time::Duration;
 
+pub use self::http::HttpConfig;
 pub use self::postgres::PostgresConfig;
 use super::build::BATCH_BYTES;
 use super::section::{Finding, Reader, Section};
@@ -31,7 +33,7 @@ pub const KINDS_KNOWN: [&str; 6] = [
     "file",
 ];
 /// The kinds that this build delivers to.
-pub const KINDS_OF_THIS_BUILD: [&str; 3] = ["sqlite", "postgres", "file"];
+pub const KINDS_OF_THIS_BUILD: [&str; 4] = ["sqlite", "postgres", "http", "file"];
 
 /// One destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,13 +57,22 @@ pub enum DestinationTarget {
     Postgres(Box<PostgresConfig>),
     /// A directory of files.
     File(Box<FileOptions>),
+    /// A receiver of batches.
+    Http(Box<HttpConfig>),
 }
 
 impl DestinationConfig {
     /// Says where the box keeps its state, for destinations that keep some there too.
     pub(super) fn keep_state_in(&mut self, state_dir: &Path) {
-        if let DestinationTarget::File(options) = &mut self.target {
-            options.work_folder = file::work_folder(state_dir, &self.name);
+        match &mut self.target {
+            DestinationTarget::File(options) => {
+                options.work_folder = file::work_folder(state_dir, &self.name);
+            }
+            DestinationTarget::Http(config) => {
+                let file = format!("{}.json", self.name);
+                config.options.high_water = Some(state_dir.join("http").join(file));
+            }
+            DestinationTarget::Sqlite(_) | DestinationTarget::Postgres(_) => {}
         }
     }
 }
@@ -73,6 +84,7 @@ impl DestinationTarget {
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
             Self::File(_) => "file",
+            Self::Http(_) => "http",
         }
     }
 
@@ -86,6 +98,7 @@ impl DestinationTarget {
             (Self::Sqlite(a), Self::Sqlite(b)) => a.path == b.path,
             (Self::Postgres(a), Self::Postgres(b)) => a.options.is_same_place(&b.options),
             (Self::File(a), Self::File(b)) => a.directory == b.directory,
+            (Self::Http(a), Self::Http(b)) => a.options.url == b.options.url,
             _ => false,
         }
     }
@@ -116,6 +129,9 @@ pub(super) fn read<'r>(
         Some("file") => file::read(&section)
             .map(Box::new)
             .map(DestinationTarget::File),
+        Some("http") => http::read(&section, around)
+            .map(Box::new)
+            .map(DestinationTarget::Http),
         _ if reader.is_listing => {
             list(&section, around);
             None
@@ -141,6 +157,7 @@ fn list(section: &Section<'_>, around: &Surroundings) {
     sqlite::read(section);
     file::read(section);
     postgres::read(section, around);
+    http::read(section, around);
 }
 
 fn kind(section: &Section<'_>) -> Option<String> {
@@ -287,6 +304,11 @@ pub(super) fn check_targets(
                 "url",
                 format!("destination \"{}\" writes these tables already", twin.name),
                 "give each its own schema or table_prefix",
+            ),
+            DestinationTarget::Http(_) => (
+                "url",
+                format!("destination \"{}\" sends there already", twin.name),
+                "a receiver knows a box's records by their store, not by a destination's name",
             ),
         };
         let Some(entry) = table.get(key) else {
