@@ -145,6 +145,7 @@ fn a_box_that_is_gone_is_said_to_be_gone() {
     site.stop();
     browser.wait_for_text("Nothing heard since");
     browser.wait_for_text("The box does not answer.");
+    assert_eq!(browser.text_of("#health").as_deref(), Some("No answer"));
     browser.screenshot(&target("page-screenshots/overview-gone.png"));
     assert_accessible(&browser, &axe(), "the overview of a box that is gone");
 }

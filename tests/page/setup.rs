@@ -19,6 +19,8 @@ fn a_new_box_is_set_up_on_the_page() {
     browser.wait_for_text("Nothing is collected yet.");
     browser.press("Set up the source");
     browser.wait_for_text("Real-time adherence integration");
+    let usual = browser.value_of("#new-realtime-base_url");
+    assert_eq!(usual, "https://login.thrio.com");
     fill_connections(&browser, &site.thrio_url(), "not-the-password");
 
     // Nobody is logged in: the first change asks for the token, and a wrong one is refused.
@@ -98,6 +100,8 @@ fn a_mistake_is_marked_where_it_was_made_and_nothing_is_saved() {
             .text_of(".field.invalid .problem")
             .filter(|text| !text.is_empty())
     });
+    let said = browser.text_of(".field.invalid .problem").unwrap();
+    assert!(said.contains("https://login.thrio.com"), "{said}");
     let marked = browser.run(
         "return document.querySelector('#new-realtime-base_url').getAttribute('aria-invalid')",
         &json!([]),

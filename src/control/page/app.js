@@ -105,6 +105,12 @@ function showSilence(silence) {
   place.hidden = silence === null;
   place.textContent = silence === null ? "" : `Nothing heard since ${clock(silence.since)}: ${silence.why}`;
   document.body.classList.toggle("silent", silence !== null);
+  if (silence === null) return;
+  // What was well when it was last heard of may not be so now.
+  const health = document.getElementById("health");
+  health.hidden = false;
+  health.className = "health error";
+  draw(health, mark("error", 18), h("span", {}, "No answer"));
 }
 
 function offerZones() {

@@ -36,7 +36,9 @@ const PARTS = [
 const MAIN_KEYS = new Set(PARTS.flatMap(({ part, fields }) => fields.map(({ key }) => `${part}.${key}`)));
 /** On the form's top, or for the main file only. */
 const ELSEWHERE = ["name", "time_zone", "api_file", "states_file"];
-const FRESH = { name: "main", realtime: { base_url: "https://login.thrio.com" }, historical: { base_url: "https://login.thrio.com" } };
+/** A new source: both connections with the product's usual address. */
+const fresh = (name, keys) => ({ name, realtime: { base_url: usual(keys, "realtime.base_url") }, historical: { base_url: usual(keys, "historical.base_url") } });
+const usual = (keys, path) => plainDefault(keys.find((key) => pathOf(key) === path) ?? {});
 
 /** Opens the view. */
 export function open(context) {
@@ -70,7 +72,8 @@ function actions(forms, sources, redraw, read) {
       await work();
     } catch (error) {
       form.problems = error.detail?.problems ?? [];
-      form.said = () => failure(error);
+      // What is marked at its field is not said a second time.
+      form.said = form.problems.length > 0 ? () => notice("error", "Not done: what is marked is not right.") : () => failure(error);
     }
     form.busy = null;
     redraw();
@@ -87,7 +90,7 @@ function actions(forms, sources, redraw, read) {
       const names = new Set(forms.keys());
       let name = "main";
       for (let at = 2; names.has(name); at += 1) name = `main-${at}`;
-      if (!forms.has("")) forms.set("", { ...blank(), draft: new Draft({ ...structuredClone(FRESH), name }, sources.value.keys) });
+      if (!forms.has("")) forms.set("", { ...blank(), draft: new Draft(fresh(name, sources.value.keys), sources.value.keys) });
       redraw();
     },
     cancel: () => { forms.delete(""); redraw(); },
@@ -150,13 +153,13 @@ function actions(forms, sources, redraw, read) {
 function page(sources, forms, acts) {
   if (sources.value === null) return [sources.error ? failure(sources.error) : h("p", { class: "muted" }, "Reading the settings …")];
   const keys = sources.value.keys;
-  const fresh = forms.get("");
+  const added = forms.get("");
   return [
     sources.error && failure(sources.error),
     h("p", { class: "lead" }, "A source is one Thrio tenant with its two connections. What is saved here takes effect at once and leaves what waits for delivery alone."),
     [...forms].filter(([name]) => name !== "").map(([, form]) => (form.row?.managed === "file" ? fileCard(form, keys, acts) : form.row && formCard(form, keys, acts))),
-    fresh && formCard(fresh, keys, acts),
-    !fresh && h("div", {}, h("button", { type: "button", onclick: acts.add }, "Add a source")),
+    added && formCard(added, keys, acts),
+    !added && h("div", {}, h("button", { type: "button", onclick: acts.add }, "Add a source")),
   ];
 }
 
@@ -172,7 +175,7 @@ function formCard(form, keys, acts) {
         !form.row && line(context, "name", "Name", { hint: "a-z, 0-9 and -. It is the key of every row upstream: choose it once." }),
         line(context, "time_zone", "Time zone of the site", { hint: "An IANA name such as Europe/Berlin, for this page, reports and exports. UTC where it is empty.", list: "zones" })),
       h("datalist", { id: "zones" }, (Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => h("option", { value: zone }))),
-      PARTS.map((part) => partFields(context, part)),
+      PARTS.map((part) => partFields(context, part, keys)),
       folded(context, keys),
       h("div", { class: "actions" },
         h("button", { type: "submit", class: "primary", disabled: form.busy !== null }, form.busy === "save" ? "Saving …" : "Save"),
@@ -217,16 +220,19 @@ function problemsByPath(form) {
   const found = new Map(form.problems.filter((problem) => problem.severity !== "warning").map((problem) => [pathOfProblem(problem), problem]));
   return (path) => {
     const problem = found.get(path);
-    return problem && `${problem.message}${problem.hint ? ` (${problem.hint})` : ""}`;
+    return problem && told(problem);
   };
 }
+
+/** A problem with what the field may hold, and what to do. */
+const told = (problem) => [problem.message, problem.allowed && `Allowed: ${problem.allowed}`, problem.hint].filter(Boolean).join(". ");
 
 /** Problems of fields that are not on the form. */
 function otherProblems(form, keys) {
   const onForm = new Set(["name", "time_zone", ...MAIN_KEYS, ...keys.map(pathOf)]);
   const others = form.problems.filter((problem) => !onForm.has(pathOfProblem(problem)));
   if (others.length === 0) return null;
-  return notice("error", others.map((problem) => h("p", {}, h("code", {}, problem.field), ` ${problem.message}${problem.hint ? ` (${problem.hint})` : ""}`)));
+  return notice("error", others.map((problem) => h("p", {}, h("code", {}, problem.field), ` ${told(problem)}`)));
 }
 
 function line({ form, acts, id, problemOf }, path, label, { hint, type = "text", list, placeholder, kind } = {}) {
@@ -238,12 +244,12 @@ function line({ form, acts, id, problemOf }, path, label, { hint, type = "text",
   return field(id(path), label, control, hint, problemOf(path));
 }
 
-function partFields(context, part) {
+function partFields(context, part, keys) {
   const { form, acts } = context;
   const isSet = form.draft.base[part.part]?.password_is_set;
   return h("fieldset", { class: "part", "data-key": part.part }, h("legend", {}, part.title),
     h("div", { class: "fields" }, part.fields.map(({ key, label, type, hint }) =>
-      line(context, `${part.part}.${key}`, label, { type: type === "number" ? "text" : type, hint, placeholder: key === "password" && isSet ? "set; leave it empty to keep it" : key === "base_url" ? "https://login.thrio.com" : null }))),
+      line(context, `${part.part}.${key}`, label, { type: type === "number" ? "text" : type, hint, placeholder: key === "password" && isSet ? "set; leave it empty to keep it" : key === "base_url" ? usual(keys, `${part.part}.base_url`) : null }))),
     h("p", { class: "hint" }, part.without),
     testButton(form, part, acts),
     part.feeds.map((feed) => probed(form, feed, (suggested) => acts.apply(form, suggested))));

@@ -116,17 +116,18 @@ function destinations(picture, now) {
     { name: "Last success", cell: (d) => (d.last_success_s_ago === null ? h("span", { class: "muted" }, "not yet") : ago(now - d.last_success_s_ago * 1000, now)) },
     { name: "Waiting", class: "number", cell: (d) => many(d.backlog, "record") },
     { name: "Oldest", class: "number", cell: late },
-    { name: "Time left", class: "number", cell: (d) => timeLeft(d) },
+    { name: "Caught up in", class: "number", cell: (d) => caughtUp(d) },
     { name: "Delivered", class: "number", cell: (d) => number(d.acknowledged - d.filtered) },
     { name: "Last error", class: "text", cell: (d) => d.held ?? d.last_error ?? h("span", { class: "muted" }, "none") },
   ], picture.destinations, { key: (d) => d.name });
 }
 
-/** How long the disk budget lasts at this rate. */
-function timeLeft(destination) {
+/** How long until everything is delivered, at the present rate. */
+function caughtUp(destination) {
   const left = destination.time_left_s;
-  if (left === null || left === undefined) return "–";
-  return h("span", { title: "until the journal's disk budget is used up at the present rate" }, span(left));
+  if (destination.backlog === 0) return "–";
+  if (left === null || left === undefined) return destination.trend ?? "–";
+  return h("span", { title: "at the rate of the last minute" }, span(left));
 }
 
 function facts(picture, now) {
