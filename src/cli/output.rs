@@ -38,6 +38,9 @@ pub(super) fn later(done: &Value) -> &'static str {
     }
 }
 
+/// Terminals that are narrower than this wrap lines themselves.
+const COLUMNS_MIN: u16 = 50;
+
 /// An empty table with these columns.
 pub(super) fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
@@ -45,6 +48,11 @@ pub(super) fn table(columns: &[&str]) -> Table {
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(columns.to_vec());
+    // A terminal that says it has no room, or next to none, gets whole lines: columns of single
+    // letters can be read by nobody.
+    if table.width().is_some_and(|columns| columns < COLUMNS_MIN) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     table
 }
 
