@@ -428,10 +428,9 @@ fn ten_million_records_drain_in_order_behind_a_live_lane_that_stays_fresh() {
             drain.bench.check();
         }
         let p99 = drain.live_p99();
-        println!(
-            "{per_record:?} a record: live p99 {p99:?} of {}",
-            drain.live.len()
+        assert!(
+            p99 < Duration::from_secs(10),
+            "{per_record:?} a record: live p99 {p99:?}"
         );
-        assert!(p99 < Duration::from_secs(10), "{p99:?}");
     }
 }
