@@ -25,6 +25,8 @@ use thrio_edge::store::Store;
 
 use crate::box_under_test::{append, at, interval, open, transactions, worker_named};
 
+/// How long a call takes in virtual time: a live lane has its turn while a backlog drains.
+const CALL: Duration = Duration::from_millis(150);
 /// Longer than any of these drains, in virtual time.
 const PATIENCE: Duration = Duration::from_hours(4);
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -55,6 +57,7 @@ fn drive(
             Do::WaitUntil(until) => now = until.max(now),
             Do::Call(call) => {
                 let outcome = shell::execute(destination, call);
+                now = now.plus(CALL);
                 worker
                     .complete(at(now), outcome)
                     .expect("the store is whole");
@@ -228,7 +231,27 @@ fn outages_in_the_middle_of_drains_and_any_order_of_lanes_end_in_the_same_tables
         is_down: false,
     };
     let mut now = MonoTime::ZERO;
-    let (mut most_ranges, mut revision) = (0, 0);
+    let mut revision = 0;
+    // Whatever the seed brings, a live lane has run ahead of a backlog once before the first outage.
+    let (mut worker, _) = worker_named("rough", &store, options.clone(), &["main"], 100);
+    append(
+        &store,
+        &transactions("main", "a", 600, &mut journaled),
+        at(now),
+    );
+    let status = |worker: &ForwardWorker| worker.machine().status(store.head());
+    now = drive(&mut worker, &mut unreliable.inner, now, |worker, _| {
+        status(worker).live_from.is_some()
+    });
+    append(
+        &store,
+        &transactions("main", "a", 20, &mut journaled),
+        at(now),
+    );
+    now = drive(&mut worker, &mut unreliable.inner, now, |worker, _| {
+        status(worker).ranges > 1
+    });
+    drop(worker);
     for life in 0..12 {
         // A new life of the process, which may know less than the destination.
         let (mut worker, _) = worker_named("rough", &store, options.clone(), &["main"], life);
@@ -249,12 +272,10 @@ fn outages_in_the_middle_of_drains_and_any_order_of_lanes_end_in_the_same_tables
                 looks.set(looks.get() + 1);
                 now >= end || looks.get() > enough
             });
-            most_ranges = most_ranges.max(worker.machine().status(store.head()).ranges);
         }
     }
     let (mut worker, _) = worker_named("rough", &store, options.clone(), &["main"], 99);
     drive(&mut worker, &mut unreliable, now, is_drained(&store));
-    assert!(most_ranges > 1, "no lane ever ran ahead");
 
     let (mut worker, _) = worker_named("quiet", &store, options, &["main"], 1);
     drive(&mut worker, &mut file(&quiet), now, is_drained(&store));
