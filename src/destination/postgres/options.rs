@@ -1,5 +1,6 @@
 //! The settings of a PostgreSQL destination.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -108,7 +109,8 @@ impl FromStr for ServerUrl {
 
     /// Reads a URL. The error follows "the URL …" and never holds what could be a password.
     fn from_str(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+        let text = with_a_host(text);
+        let url = Url::parse(&text).map_err(|error| format!("is no URL: {error}"))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err("does not begin with postgres://".to_owned());
         }
@@ -119,7 +121,7 @@ impl FromStr for ServerUrl {
         }
         let mut host = url
             .host_str()
-            .filter(|host| !host.is_empty())
+            .filter(|host| !host.is_empty() && *host != NO_HOST)
             .map(|host| ServerHost::Tcp(host.trim_matches(['[', ']']).to_owned()));
         let mut tls = None;
         for (key, value) in url.query_pairs() {
@@ -141,6 +143,19 @@ impl FromStr for ServerUrl {
             database: part(url.path().trim_start_matches('/'), "database")?,
             tls: tls.unwrap_or(true) && !is_local,
         })
+    }
+}
+
+/// Stands where a URL names a user and no host, which PostgreSQL allows and URLs do not.
+const NO_HOST: &str = "unix-socket.invalid";
+
+fn with_a_host(text: &str) -> Cow<'_, str> {
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+    match authority.split_once("@/") {
+        Some((user, _)) if !user.contains('/') => {
+            Cow::Owned(text.replacen("@/", &format!("@{NO_HOST}/"), 1))
+        }
+        _ => Cow::Borrowed(text),
     }
 }
 
