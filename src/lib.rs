@@ -11,6 +11,7 @@ pub mod destination;
 pub mod domain;
 pub mod forwarder;
 pub mod lifecycle;
+pub mod receive;
 pub mod simulator;
 pub mod stop;
 pub mod store;

@@ -109,6 +109,17 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "stop",
         ],
     ),
+    (
+        "receive",
+        &[
+            "receive",
+            "destination",
+            "transport",
+            "domain",
+            "clock",
+            "stop",
+        ],
+    ),
     ("lifecycle", &["lifecycle", "clock", "stop"]),
     ("simulator", &["simulator", "clock", "stop"]),
     ("control", &["control", "domain", "lifecycle", "clock"]),
@@ -143,7 +154,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("toml::", &["config"]),
     ("rusqlite::", &["destination"]),
     ("tokio_postgres::", &["destination"]),
-    ("axum::", &["control", "simulator"]),
+    ("axum::", &["control", "receive", "simulator"]),
     ("daemonize::", &["lifecycle"]),
     ("anyhow::", &["cli", "main"]),
 ];

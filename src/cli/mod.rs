@@ -16,6 +16,7 @@ pub mod import;
 mod output;
 pub mod probe;
 pub mod quarantine;
+pub mod receive;
 pub mod reconcile;
 pub mod reload;
 mod remote;
@@ -34,6 +35,7 @@ use crate::control::{HttpError, Refusal};
 use crate::daemon::StartError;
 use crate::lifecycle::exit::Exit;
 use crate::lifecycle::logging::{LogError, LogFormat, LogOptions};
+use crate::receive::ReceiveError;
 use crate::store::StoreError;
 
 /// Collects contact volume, agent states, queues and agents from Thrio and delivers them to
@@ -57,6 +59,7 @@ enum Command {
     Backfill(backfill::Arguments),
     Quarantine(quarantine::Arguments),
     Replay(replay::Arguments),
+    Receive(receive::Arguments),
     Claim(claim::Arguments),
     Reconcile(reconcile::Arguments),
     Store(store::Arguments),
@@ -164,6 +167,7 @@ fn execute(command: &Command) -> anyhow::Result<Exit> {
         Command::Backfill(arguments) => backfill::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::Receive(arguments) => receive::run(arguments),
         Command::Claim(arguments) => claim::run(arguments),
         Command::Reconcile(arguments) => reconcile::run(arguments),
         Command::Store(arguments) => store::run(arguments),
@@ -199,6 +203,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         if let Some(error) = cause.downcast_ref::<StartError>() {
             return exit_of_start(error);
         }
+        if let Some(error) = cause.downcast_ref::<ReceiveError>() {
+            return exit_of_receive(error);
+        }
         if cause.is::<ConfigErrors>() {
             return Exit::Configuration;
         }
@@ -210,6 +217,14 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         }
     }
     Exit::Unavailable
+}
+
+fn exit_of_receive(error: &ReceiveError) -> Exit {
+    match error {
+        ReceiveError::NotLoopback(_) | ReceiveError::Certificate(_) => Exit::Configuration,
+        ReceiveError::Bind { .. } => Exit::Unavailable,
+        ReceiveError::System(_) => Exit::Io,
+    }
 }
 
 fn exit_of_start(error: &StartError) -> Exit {

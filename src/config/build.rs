@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::destination::{self, DestinationConfig};
 use super::files::{Files, STATE_DIR};
 use super::keys;
+use super::receive::{self, ReceiveConfig};
 use super::section::{Finding, Reader, Section};
 use super::source::{self, SourceConfig};
 use super::surroundings::Surroundings;
@@ -28,6 +29,7 @@ pub(super) struct Parts {
     pub(super) stop_timeout: Duration,
     pub(super) sources: Vec<SourceConfig>,
     pub(super) destinations: Vec<DestinationConfig>,
+    pub(super) receive: ReceiveConfig,
 }
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -43,6 +45,7 @@ pub(super) fn list(reader: &Reader<'_>) {
     let empty = Table::empty(0);
     let root = Section::new(reader, "", Vec::new());
     own_tables(&root, &around);
+    receive::read(&root, &around);
     source::read(reader, &empty, Vec::new(), &files, &around);
     destination::read(reader, &empty, Vec::new(), &around);
 }
@@ -51,6 +54,7 @@ pub(super) fn list(reader: &Reader<'_>) {
 pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -> Option<Parts> {
     let root = Section::new(reader, "", files.tables[..files.main].iter().collect());
     let own = own_tables(&root, around);
+    let receive = receive::read(&root, around);
     let defaults = root.child("defaults");
     let (source_defaults, destination_defaults) = shared(&defaults);
     defaults.finish();
@@ -87,6 +91,7 @@ pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -
         .map(|table| destination::read(reader, table, destination_defaults.clone(), around))
         .collect();
     destination::check_targets(reader, &destination_tables, &destinations);
+    receive::check(reader, &receive, &destinations);
     check_source_filters(reader, &source_tables, &destination_tables);
     for table in &source_defaults {
         check_shared(reader, "source", table);
@@ -94,7 +99,8 @@ pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -
     for table in &destination_defaults {
         check_shared(reader, "destination", table);
     }
-    if source_tables.is_empty() {
+    // A receiver collects nothing itself.
+    if source_tables.is_empty() && receive.config.boxes.is_empty() {
         nothing_configured(reader, "source", "nothing is collected");
     }
     if destination_tables.is_empty() {
@@ -113,6 +119,7 @@ pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -
         stop_timeout,
         sources: sources.into_iter().collect::<Option<_>>()?,
         destinations,
+        receive: receive.config,
     })
 }
 

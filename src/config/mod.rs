@@ -14,6 +14,7 @@ mod field;
 mod files;
 mod keys;
 pub mod problem;
+mod receive;
 mod secret;
 mod section;
 pub mod settings;
@@ -31,6 +32,7 @@ pub use destination::{
 };
 pub use keys::{KeyNote, catalogue};
 pub use problem::{ConfigErrors, Problem, Severity, Snippet};
+pub use receive::{ReceiveBox, ReceiveConfig, is_database};
 pub use secret::SecretSource;
 pub use source::{
     ConfigurationConfig, ConnectionConfig, HistoricalConfig, QueueFilter, RealtimeConfig,
@@ -69,6 +71,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// The destinations, in the order of the files.
     pub destinations: Vec<DestinationConfig>,
+    /// What `thrio-edge receive` does.
+    pub receive: ReceiveConfig,
 }
 
 impl PartialEq for Config {
@@ -84,6 +88,7 @@ impl PartialEq for Config {
             stop_timeout,
             sources,
             destinations,
+            receive,
         } = self;
         store == &other.store
             && control == &other.control
@@ -91,6 +96,7 @@ impl PartialEq for Config {
             && stop_timeout == &other.stop_timeout
             && sources == &other.sources
             && destinations == &other.destinations
+            && receive == &other.receive
     }
 }
 
@@ -140,6 +146,7 @@ fn load_with(
             stop_timeout: parts.stop_timeout,
             sources: parts.sources,
             destinations: parts.destinations,
+            receive: parts.receive,
         }),
         _ => Err(ConfigErrors { problems }),
     }

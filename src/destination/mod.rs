@@ -15,6 +15,7 @@ pub mod tls;
 
 pub use crate::domain::delivery::SendError;
 pub use secret::{ReadSecret, Secret};
+pub use sql::is_claimed_elsewhere;
 
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;

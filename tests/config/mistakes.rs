@@ -87,7 +87,7 @@ error: unknown key `listen` in [store]
 2 | listen = ***
   | ^^^^^^
   = field: store.listen
-  = help: `listen` belongs into [control]
+  = help: `listen` belongs into [control] or [receive]
 
 1 error",
     );

@@ -2,6 +2,7 @@
 //! acknowledged, what is sent again, what is held, and that nothing is lost or doubled.
 
 #[path = "../support/forwarding_box.rs"]
+#[allow(dead_code, reason = "another kind's tests use the rest of it")]
 mod forwarding_box;
 mod tls;
 mod upstream;

@@ -76,7 +76,12 @@ impl ForwardingBox {
         self.reopen(None, destination);
     }
 
-    /// The same, with the store's files put back from a copy meanwhile.
+    /// The destination is elsewhere from now on; the process goes on.
+    pub(crate) fn replace(&mut self, destination: Box<dyn Destination>) {
+        self.destination = destination;
+    }
+
+    /// The same as [`Self::restart`], with the store's files put back from a copy meanwhile.
     pub(crate) fn restart_from(&mut self, copy: &Path, destination: Box<dyn Destination>) {
         self.reopen(Some(copy), destination);
     }

@@ -225,7 +225,8 @@ fn reconcile_at(section: &Section<'_>) -> Option<Duration> {
     time.optional().map(|time| Duration::from_secs(time.value))
 }
 
-fn sources(section: &Section<'_>) -> Vec<SourceName> {
+/// The key `sources`, which boxes of a receiver have too.
+pub(super) fn sources(section: &Section<'_>) -> Vec<SourceName> {
     let names = section.texts("sources").or(Vec::new());
     let valid: Vec<SourceName> = names
         .iter()

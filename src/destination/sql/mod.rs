@@ -7,6 +7,7 @@
 mod claim;
 mod stamp;
 
+pub use claim::is_claimed_elsewhere;
 pub(super) use claim::{Claim, Held, Verdict, claimed_by, vanished, verdict};
 pub(super) use stamp::{SeenHours, Stamp, Stamps};
 

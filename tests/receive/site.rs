@@ -1,0 +1,147 @@
+//! A receiver before a SQLite file, in this process, and what its boxes need.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use thrio_edge::clock::{Clock, SystemClock};
+use thrio_edge::destination::http::{Credentials, HttpDestination, HttpOptions};
+use thrio_edge::destination::sqlite::{SqliteDestination, SqliteOptions};
+use thrio_edge::destination::{Destination, Secret};
+use thrio_edge::domain::delivery::DeliveryOptions;
+use thrio_edge::domain::ids::{BoxId, SourceName};
+use thrio_edge::receive::{AllowedBox, EVENTS_PATH, MakeDestination, ReceiveOptions, Receiver};
+
+use crate::forwarding_box::ForwardingBox;
+
+/// The boxes of every site; `south` may write `tenant-s` only.
+const BOXES: [&str; 3] = ["front-desk", "north", "south"];
+
+pub(crate) struct Site {
+    folder: TempDir,
+    receiver: Option<Receiver>,
+}
+
+/// The token of a box.
+pub(crate) fn token(box_id: &str) -> &'static str {
+    match box_id {
+        "front-desk" => "token-of-front-desk",
+        "north" => "token-of-the-north",
+        "south" => "token-of-the-south",
+        other => panic!("no box {other}"),
+    }
+}
+
+pub(crate) fn secret(text: &'static str) -> Secret {
+    Secret::new(Arc::new(move || Ok(SecretString::from(text))))
+}
+
+pub(crate) fn boxes() -> Vec<AllowedBox> {
+    let allowed = |id: &str| AllowedBox {
+        id: BoxId::new(id).expect("an id"),
+        token: secret(token(id)),
+        sources: match id {
+            "south" => vec![SourceName::new("tenant-s").expect("a name")],
+            _ => Vec::new(),
+        },
+    };
+    BOXES.iter().map(|id| allowed(id)).collect()
+}
+
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new())
+}
+
+/// What a box sends with.
+pub(crate) fn http(url: &str, token: &'static str) -> Box<dyn Destination> {
+    let mut options = HttpOptions::new(url.parse().expect("a URL"));
+    options.call_timeout = Duration::from_secs(20);
+    let credentials = Credentials {
+        token: Some(secret(token)),
+        password: None,
+    };
+    Box::new(HttpDestination::new(options, credentials, clock()))
+}
+
+impl Site {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = SqliteOptions {
+            path: folder.path().join("wfm.db"),
+            busy_timeout: Duration::ZERO,
+            ..SqliteOptions::default()
+        };
+        let make = move || -> Box<dyn Destination> {
+            Box::new(SqliteDestination::new(options.clone(), clock()))
+        };
+        Self::with(folder, Box::new(make))
+    }
+
+    pub(crate) fn with(folder: TempDir, make: MakeDestination) -> Self {
+        let options = ReceiveOptions {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            identity: None,
+            boxes: boxes(),
+        };
+        let receiver = Receiver::start(options, make, clock(), Box::new(|| {}));
+        Self {
+            folder,
+            receiver: Some(receiver.expect("started")),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url_of(EVENTS_PATH)
+    }
+
+    pub(crate) fn url_of(&self, path: &str) -> String {
+        let receiver = self.receiver.as_ref().expect("it runs");
+        format!("http://{}{path}", receiver.address())
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("wfm.db")
+    }
+
+    pub(crate) fn sender(&self, box_id: &str, source: &str) -> ForwardingBox {
+        self.sender_as(box_id, source, token(box_id))
+    }
+
+    pub(crate) fn sender_as(
+        &self,
+        box_id: &str,
+        source: &str,
+        token: &'static str,
+    ) -> ForwardingBox {
+        let to = http(&self.url(), token);
+        ForwardingBox::named(box_id, source, DeliveryOptions::default(), to)
+    }
+
+    fn connection(&self) -> Connection {
+        Connection::open(self.database()).expect("a database")
+    }
+
+    pub(crate) fn number(&self, sql: &str, parameter: &str) -> i64 {
+        self.connection()
+            .query_row(sql, [parameter], |row| row.get(0))
+            .expect("a number")
+    }
+
+    pub(crate) fn tables(&self) -> i64 {
+        let sql = "SELECT COUNT(*) FROM sqlite_schema";
+        self.connection()
+            .query_row(sql, [], |row| row.get(0))
+            .expect("a number")
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(receiver) = self.receiver.take() {
+            receiver.stop(Duration::from_secs(20));
+        }
+    }
+}
