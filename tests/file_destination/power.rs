@@ -322,6 +322,13 @@ fn drain_through_power_cuts(seed: u64) {
     Published::of(taken).assert_each_once(1..=RECORDS);
 }
 
+/// The log's last write had left its magic and zeros behind, which passed for a whole frame without
+/// content; the destination came no further.
+#[test]
+fn zeros_behind_a_torn_write_are_no_frame() {
+    drain_through_power_cuts(673_543_844_739);
+}
+
 #[test]
 fn cut_off_the_power_at_any_call_it_misses_and_doubles_nothing() {
     let seed = std::env::var("THRIO_EDGE_SEED")

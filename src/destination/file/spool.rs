@@ -244,7 +244,9 @@ impl Frames {
             let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("4 bytes"));
             let (length, crc) = (number(length), number(crc));
             let payload = self.take(length.min(FRAME_BYTES_MAX))?;
-            let is_whole = payload.len() == length as usize && crc32fast::hash(&payload) == crc;
+            // Zeros where a power cut left no bytes: the CRC of nothing is zero too.
+            let is_whole =
+                length > 0 && payload.len() == length as usize && crc32fast::hash(&payload) == crc;
             let content = is_whole.then(|| serde_json::from_slice(&payload));
             if let Some(content) = content {
                 self.damaged += u32::from(start != self.whole);
