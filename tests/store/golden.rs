@@ -1,18 +1,21 @@
-//! Format 1 as it lies in a store, table by table: `tests/golden/store/tables-1.txt` holds a line
-//! an entry (table, key, value; the last two in hexadecimal). What is written must be what stands
-//! there, and what stands there must still be read: a change of either is a new format
-//! (docs/format.md).
+//! Each format as it lies in a store, table by table: `tests/golden/store/tables-N.txt` holds a line
+//! an entry (table, key, value; the last two in hexadecimal). What is written must be what stands in
+//! the newest, and what stands in any must still be read: a change of it is a new format
+//! (docs/format.md). The program's own version (`meta/written_by`, from format 2 on) is left out.
 
 use std::fmt::Write as _;
 
 use redb::{Database, ReadableDatabase as _, TableDefinition, TableHandle as _};
 use thrio_edge::domain::ids::{Feed, RecordSeq, SeqRange};
 use thrio_edge::domain::record::{CoverageStatus, Record, RosterChange, SequencedRecord};
-use thrio_edge::store::{DeliveryProgress, Quarantined, SimulatedDisk, Store};
+use thrio_edge::store::{DeliveryProgress, FORMAT, Quarantined, SimulatedDisk, Store};
 
 use crate::support::*;
 
-const GOLDEN: &str = include_str!("../golden/store/tables-1.txt");
+const FORMAT_1: &str = include_str!("../golden/store/tables-1.txt");
+const FORMAT_2: &str = include_str!("../golden/store/tables-2.txt");
+/// `written_by`
+const WRITTEN_BY: &str = "meta 7772697474656e5f6279 ";
 const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
 /// The disk's seed gives the store its identity.
 const SEED: u64 = 4;
@@ -113,13 +116,13 @@ fn dumped(image: &[u8]) -> String {
     text
 }
 
-/// A redb file that holds what the golden file says.
-fn rebuilt() -> Vec<u8> {
+/// A redb file that holds what a golden file says.
+fn rebuilt(golden: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("journal.redb");
     let db = Database::create(&file).unwrap();
     let txn = db.begin_write().unwrap();
-    for line in GOLDEN.lines() {
+    for line in golden.lines() {
         let mut words = line.split(' ');
         let mut word = || words.next().expect("three words a line");
         let (table, key, value) = (word(), bytes(word()), bytes(word()));
@@ -138,10 +141,17 @@ fn rebuilt() -> Vec<u8> {
 }
 
 #[test]
-fn what_is_written_is_format_1_to_the_byte() {
-    let written = dumped(&written());
-    if written != GOLDEN {
-        let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("tables-1.txt");
+fn what_is_written_is_the_newest_format_to_the_byte() {
+    assert_eq!(FORMAT, 2, "a new format has a golden file of its own");
+    let dumped = dumped(&written());
+    let by_version = dumped.lines().filter(|line| line.starts_with(WRITTEN_BY));
+    assert_eq!(by_version.count(), 1);
+    let mut written = String::new();
+    for line in dumped.lines().filter(|line| !line.starts_with(WRITTEN_BY)) {
+        writeln!(written, "{line}").expect("a String takes all");
+    }
+    if written != FORMAT_2 {
+        let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("tables-2.txt");
         std::fs::write(&file, &written).unwrap();
         panic!(
             "the store is written otherwise than docs/format.md and the golden file say; see {}",
@@ -154,8 +164,14 @@ fn what_is_written_is_format_1_to_the_byte() {
 }
 
 #[test]
-fn a_store_of_format_1_is_read() {
-    let disk = SimulatedDisk::with_image(1, rebuilt());
+fn a_store_of_each_format_is_read() {
+    for golden in [FORMAT_1, FORMAT_2] {
+        is_read(rebuilt(golden));
+    }
+}
+
+fn is_read(image: Vec<u8>) {
+    let disk = SimulatedDisk::with_image(1, image);
     let options = options(std::path::Path::new(""));
     let store = Store::open_simulated(disk, &options, at(500))
         .unwrap()
