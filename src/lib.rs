@@ -1,6 +1,7 @@
 //! `thrio-edge`: collects contact volume, agent states, queues and agents from Thrio, journals
 //! them durably and delivers them upstream. See ARCHITECTURE.md for the way of the data.
 
+pub mod alarm;
 pub mod cli;
 pub mod clock;
 pub mod collector;

@@ -89,6 +89,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stop", &[]),
     ("transport", &["transport", "domain"]),
     ("thrio", &["thrio", "transport", "domain", "clock", "stop"]),
+    ("alarm", &["alarm", "transport", "domain", "clock", "stop"]),
     ("store", &["store", "domain", "clock", "stop"]),
     (
         "destination",
@@ -150,7 +151,7 @@ fn wrong_directions(source: &Source) -> Vec<String> {
 /// Where a package may be named: the only components that know it.
 const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("redb::", &["store"]),
-    ("ureq::", &["transport", "thrio", "destination"]),
+    ("ureq::", &["transport", "thrio", "alarm", "destination"]),
     ("toml::", &["config"]),
     ("rusqlite::", &["destination"]),
     ("tokio_postgres::", &["destination"]),
@@ -310,6 +311,7 @@ fn components_name_only_what_lies_below_them() {
         ("src/store/a.rs", "    let x = crate::thrio::parse();"),
         ("src/collector/a.rs", "use crate::forwarder::ForwardWorker;"),
         ("src/forwarder.rs", "use crate::collector::FeedWorker;"),
+        ("src/alarm/a.rs", "use crate::control::status::Problem;"),
     ] {
         hold(wrong_directions, &sources(), &Source::planted(path, text));
     }

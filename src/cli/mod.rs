@@ -5,6 +5,7 @@
 //! what went wrong to standard error, and the exit code is one of [`Exit`] (architecture §7).
 
 pub mod admin_token;
+pub mod alarm;
 pub mod backfill;
 pub mod check;
 pub mod claim;
@@ -54,6 +55,7 @@ enum Command {
     Check(check::Arguments),
     Status(status::Arguments),
     AdminToken(admin_token::Arguments),
+    Alarm(alarm::Arguments),
     Probe(probe::Arguments),
     Import(import::Arguments),
     Backfill(backfill::Arguments),
@@ -162,6 +164,7 @@ fn execute(command: &Command) -> anyhow::Result<Exit> {
         Command::Check(arguments) => check::run(arguments),
         Command::Status(arguments) => status::run(arguments),
         Command::AdminToken(arguments) => admin_token::run(arguments),
+        Command::Alarm(arguments) => alarm::run(arguments),
         Command::Probe(arguments) => probe::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Backfill(arguments) => backfill::run(arguments),

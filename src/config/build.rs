@@ -1,4 +1,4 @@
-//! From tables to options: the root, `[box]`, `[store]`, `[control]`, `[log]`, and the lists of
+//! From tables to options: the root, `[box]`, `[store]`, `[control]`, `[log]`, `[alarm]`, and the lists of
 //! sources and destinations.
 
 use std::collections::HashMap;
@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::alarm::{self, AlarmConfig};
 use super::destination::{self, DestinationConfig};
 use super::files::{Files, STATE_DIR};
 use super::keys;
@@ -26,6 +27,7 @@ pub(super) struct Parts {
     pub(super) store: StoreOptions,
     pub(super) control: ControlOptions,
     pub(super) log: LogOptions,
+    pub(super) alarm: AlarmConfig,
     pub(super) stop_timeout: Duration,
     pub(super) sources: Vec<SourceConfig>,
     pub(super) destinations: Vec<DestinationConfig>,
@@ -107,7 +109,7 @@ pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -
         nothing_configured(reader, "destination", "nothing is delivered");
     }
 
-    let (store, control, log, stop_timeout) = own?;
+    let (store, control, log, alarm, stop_timeout) = own?;
     let mut destinations = destinations.into_iter().collect::<Option<Vec<_>>>()?;
     for destination in &mut destinations {
         destination.keep_state_in(&store.state_dir);
@@ -116,6 +118,7 @@ pub(super) fn build(reader: &Reader<'_>, files: &Files, around: &Surroundings) -
         store,
         control,
         log,
+        alarm,
         stop_timeout,
         sources: sources.into_iter().collect::<Option<_>>()?,
         destinations,
@@ -132,7 +135,13 @@ fn nothing_configured(reader: &Reader<'_>, table: &str, effect: &str) {
     reader.add(finding.hint(format!("add a [[{table}]] table here or in conf.d")));
 }
 
-type Own = (StoreOptions, ControlOptions, LogOptions, Duration);
+type Own = (
+    StoreOptions,
+    ControlOptions,
+    LogOptions,
+    AlarmConfig,
+    Duration,
+);
 
 fn own_tables(root: &Section<'_>, around: &Surroundings) -> Option<Own> {
     let machine = root.child("box");
@@ -144,7 +153,8 @@ fn own_tables(root: &Section<'_>, around: &Surroundings) -> Option<Own> {
     let store = store(root, state_dir, box_id);
     let control = control(root);
     let log = log(root);
-    Some((store?, control, log, stop_timeout))
+    let alarm = alarm::read(root, around);
+    Some((store?, control, log, alarm, stop_timeout))
 }
 
 fn box_id(machine: &Section<'_>, around: &Surroundings) -> Option<BoxId> {

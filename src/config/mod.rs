@@ -6,6 +6,7 @@
 //! - No secret is printed, whatever is wrong with the file; see [`problem`].
 //! - The components own their options; this module knows them, and is the only one that knows TOML.
 
+mod alarm;
 mod api;
 mod build;
 mod destination;
@@ -26,6 +27,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use alarm::AlarmConfig;
 pub use destination::{
     DestinationConfig, DestinationTarget, HttpConfig, KINDS_KNOWN, KINDS_OF_THIS_BUILD,
     PostgresConfig,
@@ -65,6 +67,8 @@ pub struct Config {
     pub control: ControlOptions,
     /// The log.
     pub log: LogOptions,
+    /// When people are told what is wrong, and how.
+    pub alarm: AlarmConfig,
     /// How long an ordered stop may take.
     pub stop_timeout: Duration,
     /// The sources, in the order of the files.
@@ -85,6 +89,7 @@ impl PartialEq for Config {
             store,
             control,
             log,
+            alarm,
             stop_timeout,
             sources,
             destinations,
@@ -93,6 +98,7 @@ impl PartialEq for Config {
         store == &other.store
             && control == &other.control
             && log == &other.log
+            && alarm == &other.alarm
             && stop_timeout == &other.stop_timeout
             && sources == &other.sources
             && destinations == &other.destinations
@@ -143,6 +149,7 @@ fn load_with(
             store: parts.store,
             control: parts.control,
             log: parts.log,
+            alarm: parts.alarm,
             stop_timeout: parts.stop_timeout,
             sources: parts.sources,
             destinations: parts.destinations,

@@ -190,6 +190,13 @@ const TOKEN: Keys = Keys {
     inline: "token",
 };
 
+const WEBHOOK_TOKEN: Keys = Keys {
+    file: "webhook_token_file",
+    credential: "webhook_token_credential",
+    env: "webhook_token_env",
+    inline: "webhook_token",
+};
+
 impl Keys {
     const fn all(&self) -> [&'static str; 4] {
         [self.file, self.credential, self.env, self.inline]
@@ -221,6 +228,14 @@ pub(super) fn password_if_given(
 /// A token, likewise: one of `token_file`, `token_credential`, `token_env`, `token`.
 pub(super) fn token_if_given(section: &Section<'_>, around: &Surroundings) -> Option<SecretSource> {
     secret_if_given(section, around, &TOKEN)
+}
+
+/// The token of the alarms' webhook, likewise.
+pub(super) fn webhook_token_if_given(
+    section: &Section<'_>,
+    around: &Surroundings,
+) -> Option<SecretSource> {
+    secret_if_given(section, around, &WEBHOOK_TOKEN)
 }
 
 fn secret_if_given(

@@ -85,6 +85,10 @@ pub enum Request {
         /// The category; none takes the saved mapping back.
         category: Option<Category>,
     },
+    /// What stands, since when, and how people are told of it.
+    AlarmList,
+    /// Send a test message each way.
+    AlarmTest,
     /// Make durable what rides.
     StoreFlush,
     /// Figures of the journal.

@@ -6,6 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::domain::alarm::Severity;
+
+use crate::domain::alarm::AlarmCode;
 use crate::domain::health::FeedCounts;
 use crate::domain::timestamp::WallTime;
 
@@ -41,6 +44,34 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// What a person should know or do, the worst first.
     pub problems: Vec<Problem>,
+    /// How people are told of them.
+    #[serde(default)]
+    pub alarms: AlarmsStatus,
+}
+
+/// How people are told of problems.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AlarmsStatus {
+    /// Each way that is set up.
+    pub ways: Vec<AlarmWayStatus>,
+    /// Why the heartbeat's address was not reached the last time, if it was not.
+    pub heartbeat_error: Option<String>,
+}
+
+/// One way of telling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmWayStatus {
+    /// `webhook` or `command`.
+    pub way: String,
+    /// Changes that wait to be told.
+    pub waiting: usize,
+    /// Failures since the last message that arrived.
+    pub failures: u32,
+    /// Why the last one failed, if it did.
+    pub last_error: Option<String>,
+    /// When the last one arrived.
+    #[serde(with = "super::rfc3339::option")]
+    pub last_told_at: Option<WallTime>,
 }
 
 /// The configuration that runs.
@@ -230,6 +261,15 @@ pub struct StoreStatus {
     pub expired: u64,
     /// The budget.
     pub max_bytes: u64,
+    /// Bytes of all entries that are kept.
+    #[serde(default)]
+    pub live_bytes: Option<u64>,
+    /// Bytes that may be used in all: the budget, or less where the disk has less.
+    #[serde(default)]
+    pub budget_bytes: Option<u64>,
+    /// Records journaled in the last hour, as an hour's rate; none in the first ten minutes.
+    #[serde(default)]
+    pub records_per_h: Option<u64>,
     /// The first start ever of this state directory.
     #[serde(with = "super::rfc3339::option")]
     pub installed_at: Option<WallTime>,
@@ -251,26 +291,6 @@ pub struct WorkerStatus {
     pub note: Option<String>,
 }
 
-/// How bad a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Data was lost or a person is needed.
-    Error,
-    /// Something is not as it should be.
-    Warning,
-}
-
-impl Severity {
-    /// The word in texts.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
-}
-
 /// Something that a person should know or do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Problem {
@@ -284,6 +304,51 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+    /// What is lost or wrong while it stands.
+    #[serde(default)]
+    pub at_risk: String,
+    /// By when that happens, where it is known.
+    #[serde(default, with = "super::rfc3339::option")]
+    pub by: Option<WallTime>,
+    /// Since when it stands.
+    #[serde(default, with = "super::rfc3339::option")]
+    pub since: Option<WallTime>,
+    /// When it had stood long enough to be told, if it has.
+    #[serde(default, with = "super::rfc3339::option")]
+    pub raised_at: Option<WallTime>,
+}
+
+impl Problem {
+    /// A problem of this code, with the catalogue's word on what is at risk and what to do.
+    pub fn new(code: AlarmCode, subject: &str, message: impl Into<String>) -> Self {
+        let note = code.note();
+        Self {
+            severity: note.severity,
+            code: note.word.to_owned(),
+            subject: subject.to_owned(),
+            message: message.into(),
+            remedy: note.remedy.to_owned(),
+            at_risk: note.at_risk.to_owned(),
+            by: None,
+            since: None,
+            raised_at: None,
+        }
+    }
+
+    /// The same with the remedy that this moment knows.
+    #[must_use]
+    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self {
+            remedy: remedy.into(),
+            ..self
+        }
+    }
+
+    /// The same with the time that it gets worse at, where it is known.
+    #[must_use]
+    pub fn by(self, by: Option<WallTime>) -> Self {
+        Self { by, ..self }
+    }
 }
 
 /// One line for the service manager and the log.
@@ -374,12 +439,11 @@ pub(super) mod tests {
             },
             workers: Vec::new(),
             problems: vec![Problem {
-                severity: Severity::Error,
-                code: "destination_held".into(),
-                subject: "wfm".into(),
-                message: "no <such> table".into(),
-                remedy: "create it".into(),
+                since: Some(at),
+                ..Problem::new(AlarmCode::DestinationHeld, "wfm", "no <such> table")
+                    .with_remedy("create it")
             }],
+            alarms: AlarmsStatus::default(),
         }
     }
 

@@ -11,8 +11,9 @@ use super::picture::{remembered_destination, stated};
 use super::{Daemon, DaemonOptions, StartError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::control::status::{ConfigurationStatus, Problem, Severity, Status, StoreStatus};
+use crate::control::status::{AlarmsStatus, ConfigurationStatus, Problem, Status, StoreStatus};
 use crate::control::{Refusal, Request};
+use crate::domain::alarm::AlarmCode;
 use crate::domain::ids::Feed;
 use crate::domain::timestamp::Now;
 use crate::lifecycle::exit::Exit;
@@ -35,15 +36,9 @@ pub fn status_at_rest(config: &Config) -> Result<Status, StoreError> {
 
 /// What can be said without a store.
 fn unknown(config: &Config, now: Now, error: Option<String>) -> Status {
-    let problem = error.as_ref().map(|why| Problem {
-        severity: Severity::Error,
-        code: "store_damaged".to_owned(),
-        subject: "store".to_owned(),
-        message: why.clone(),
-        remedy: "start the service: it sets the file aside, collects at once, and brings over \
-                 what is intact"
-            .to_owned(),
-    });
+    let problem = error
+        .as_ref()
+        .map(|why| Problem::new(AlarmCode::StoreDamaged, "store", why));
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         box_id: config.store.box_id.to_string(),
@@ -62,17 +57,13 @@ fn unknown(config: &Config, now: Now, error: Option<String>) -> Status {
         },
         workers: Vec::new(),
         problems: std::iter::once(not_running()).chain(problem).collect(),
+        alarms: AlarmsStatus::default(),
     }
 }
 
-fn not_running() -> Problem {
-    Problem {
-        severity: Severity::Error,
-        code: "not_running".to_owned(),
-        subject: "box".to_owned(),
-        message: "no daemon runs: nothing is collected or delivered".to_owned(),
-        remedy: "start it: `systemctl start thrio-edge`, or `thrio-edge run`".to_owned(),
-    }
+pub(super) fn not_running() -> Problem {
+    let message = "no daemon runs: nothing is collected or delivered";
+    Problem::new(AlarmCode::NotRunning, "box", message)
 }
 
 fn remembered(config: &Config, store: &Store, now: Now) -> Status {

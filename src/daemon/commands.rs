@@ -79,6 +79,8 @@ impl Parts {
                 state,
                 category,
             } => self.map_state(source, state, *category),
+            Request::AlarmList => Ok(super::alarms::listed(&self.picture())),
+            Request::AlarmTest => super::alarms::tried(&self.alarms.try_all()),
             Request::StoreFlush => {
                 let flushed = self.store.flush(self.clock.now());
                 flushed

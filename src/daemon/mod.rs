@@ -1,12 +1,13 @@
 //! The composition root: what the box is made of, and in which order it comes and goes.
 //!
-//! Start: store, workers of the feeds, workers of the destinations, reader, socket, server, upkeep.
+//! Start: store, workers of the feeds, workers of the destinations, reader, socket, server, upkeep, alarms.
 //! Stop, the other way round: the feeds end first, the destinations get a last chance at what was
 //! journaled, the store is flushed, and what remains is reported.
 //!
 //! Nothing here decides anything about data: that is `domain/`. A reload compares configurations
 //! and restarts what changed, nothing else.
 
+mod alarms;
 mod at_rest;
 mod box_facts;
 mod commands;
@@ -33,11 +34,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use alarms::{listed_at_rest, test_at_rest};
 pub use at_rest::{perform_at_rest, status_at_rest};
 pub use probing::{ProbeFailure, Probing};
 pub use reload::{ReloadError, Reloaded};
 pub use stopping::{Remaining, StopReport};
 
+use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{
@@ -116,6 +119,7 @@ struct Parts {
     sources: Mutex<Vec<RunningSource>>,
     destinations: Mutex<Vec<RunningDestination>>,
     health: Mutex<upkeep::Health>,
+    alarms: Alarms,
     stopping: AtomicBool,
     /// Held by the one long command of the store that may run.
     store_command: Mutex<()>,
@@ -151,6 +155,7 @@ impl Daemon {
         let parts = Arc::new(parts);
         parts.start_destinations()?;
         parts.start_sources()?;
+        parts.start_alarms().map_err(StartError::system("alarm"))?;
         let upkeep = Upkeep::spawn(&parts).map_err(StartError::system("upkeep"))?;
         if let OpenOrigin::Replaced { aside, reason } = origin {
             let text = format!("{} ({reason})", aside.display());
@@ -219,6 +224,7 @@ impl Daemon {
         parts.last_chance(&deadline);
         parts.stop_destinations(&deadline);
         drop(upkeep);
+        parts.alarms.stop();
         let flushed = parts.store.flush(parts.clock.now());
         let report = parts.stop_report(flushed);
         drop((socket, server, reader));
@@ -258,7 +264,14 @@ impl Parts {
         let now = clock.now();
         let opened = Store::open(&config.store, now)?;
         log_origin(&opened.origin, &opened.store);
+        let alarms = Alarms::open(
+            &config.alarm.settings(),
+            opened.store.box_id(),
+            &config.store.state_dir,
+            Arc::clone(&clock),
+        );
         let parts = Self {
+            alarms,
             facts: Arc::new(BoxFacts::new(opened.store.box_id(), now.wall)),
             clock,
             store: opened.store,

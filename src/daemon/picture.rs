@@ -18,6 +18,7 @@ use crate::domain::health::FeedState;
 use crate::domain::historical::{HistoricalPhase, HistoricalStatus};
 use crate::domain::ids::Feed;
 use crate::domain::realtime::{RealtimeStatus, polling_loss};
+use crate::domain::retention::{self, Budget, Usage};
 use crate::domain::timestamp::{MonoTime, Now};
 use crate::store::Store;
 
@@ -60,8 +61,10 @@ impl Parts {
             store,
             workers,
             problems: Vec::new(),
+            alarms: self.alarms_status(),
         };
         status.problems = problems::of(&status, &self.configuration_warnings());
+        self.date(&mut status);
         status
     }
 
@@ -96,8 +99,24 @@ impl Parts {
     }
 
     fn store_status(&self) -> StoreStatus {
-        let max_bytes = lock(&self.applied).config.store.max_bytes;
+        let (max_bytes, min_free) = {
+            let applied = lock(&self.applied);
+            let store = &applied.config.store;
+            (store.max_bytes, store.min_free)
+        };
         let health = lock(&self.health);
+        let budget_bytes = health.allocated_bytes.map(|allocated| {
+            let usage = Usage {
+                live: health.live_bytes.unwrap_or(0),
+                allocated,
+                free: health.free_bytes,
+            };
+            let budget = Budget {
+                max_bytes,
+                min_free,
+            };
+            retention::budget_bytes(usage, budget)
+        });
         StoreStatus {
             first_seq: self.store.first().get(),
             last_seq: self.store.head().get(),
@@ -108,6 +127,9 @@ impl Parts {
                 .map(|pressure| format!("{pressure:?}").to_lowercase()),
             expired: health.expired,
             max_bytes,
+            live_bytes: health.live_bytes,
+            budget_bytes,
+            records_per_h: health.growth.records_per_h(),
             installed_at: Some(self.store.installed_at()),
             error: health.store_error.clone(),
             replaced: health.replaced.clone(),
@@ -170,7 +192,7 @@ fn feed_status(source: &RunningSource, feed: Feed, report: FeedReport, now: Now)
             historical_phase(status),
             status.held.clone(),
             status.next_at,
-            historical_details(status),
+            historical_details(status, source),
         ),
         FeedDetail::Configuration(status) => (
             status.phase.as_str(),
@@ -242,7 +264,9 @@ fn historical_phase(status: &HistoricalStatus) -> &'static str {
     }
 }
 
-fn historical_details(status: &HistoricalStatus) -> Map<String, Value> {
+fn historical_details(status: &HistoricalStatus, source: &RunningSource) -> Map<String, Value> {
+    let historical = source.config.historical.as_ref();
+    let max_backfill = historical.map(|feed| feed.options.max_backfill.as_secs());
     let runs: Map<String, Value> = status
         .runs
         .iter()
@@ -255,6 +279,7 @@ fn historical_details(status: &HistoricalStatus) -> Map<String, Value> {
         "intervals_missing_before_installation": coverage.history,
         "intervals_given_up": coverage.failed,
         "intervals_provisional": coverage.provisional,
+        "max_backfill_s": max_backfill,
         "oldest_missing": coverage.oldest_missing.map(|at| at.to_string()),
         "backfills": status.backfills,
     }))

@@ -1,12 +1,21 @@
 //! What a person should know or do, from one picture; the worst first. Pure.
 
+use std::time::Duration;
+
+use chrono::DateTime;
 use serde_json::Value;
 
-use crate::control::status::{DestinationStatus, FeedStatus, Problem, Severity, Status};
+use crate::control::status::{DestinationStatus, FeedStatus, Problem, Status};
+use crate::domain::alarm::{AlarmCode, Room};
+use crate::domain::timestamp::WallTime;
 
 /// Failures in a row after which a feed or a destination is worth a line: a single lost poll is
 /// not.
 const FAILURES_NOTED: u32 = 3;
+/// What happens within this is told as an error of its own.
+const SOON: Duration = Duration::from_hours(72);
+/// Nobody plans further.
+const FAR: Duration = Duration::from_hours(10 * 365 * 24);
 /// Beyond this the clocks differ enough to say so (domain rule 12).
 const CLOCK_OFFSET_MS_MAX: u64 = 2_000;
 
@@ -15,153 +24,89 @@ pub(super) fn of(status: &Status, warnings: &[(String, String, String)]) -> Vec<
     let mut found = Vec::new();
     of_box(&mut found, status);
     for feed in &status.feeds {
-        of_feed(&mut found, feed);
+        of_feed(&mut found, feed, status.at);
     }
     for destination in &status.destinations {
-        of_destination(&mut found, destination);
+        of_destination(&mut found, destination, status);
+    }
+    for way in &status.alarms.ways {
+        if way.failures >= FAILURES_NOTED {
+            let message = failures(way.failures, way.last_error.as_deref());
+            found.push(Problem::new(AlarmCode::AlarmUndelivered, &way.way, message));
+        }
     }
     for (field, message, hint) in warnings {
-        found.push(warning(
-            "configuration",
-            field,
-            message.as_str(),
-            hint.as_str(),
-        ));
+        let problem = Problem::new(AlarmCode::Configuration, field, message);
+        found.push(if hint.is_empty() {
+            problem
+        } else {
+            problem.with_remedy(hint)
+        });
     }
     found.sort();
     found.dedup();
     found
 }
 
-fn error(
-    code: &str,
-    subject: &str,
-    message: impl Into<String>,
-    remedy: impl Into<String>,
-) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        code: code.to_owned(),
-        subject: subject.to_owned(),
-        message: message.into(),
-        remedy: remedy.into(),
-    }
-}
-
-fn warning(
-    code: &str,
-    subject: &str,
-    message: impl Into<String>,
-    remedy: impl Into<String>,
-) -> Problem {
-    Problem {
-        severity: Severity::Warning,
-        ..error(code, subject, message, remedy)
-    }
-}
-
 fn of_box(found: &mut Vec<Problem>, status: &Status) {
     if let Some(why) = &status.store.error {
-        let remedy =
-            "look at the disk of state_dir; collecting goes on as soon as it can be written";
-        found.push(error("store_failing", "store", why, remedy));
+        found.push(Problem::new(AlarmCode::StoreFailing, "store", why));
     }
     for aside in &status.store.replaced {
-        let remedy = "nothing is lost that was intact; keep the file until the log says so, and \
-                      look at the disk";
-        found.push(error(
-            "store_replaced",
-            "store",
-            format!("it was damaged and set aside: {aside}"),
-            remedy,
-        ));
+        let message = format!("it was damaged and set aside: {aside}");
+        found.push(Problem::new(AlarmCode::StoreReplaced, "store", message));
     }
     if status.store.pressure.as_deref() == Some("full") {
         let message = "its budget is used up: the oldest records are given up";
-        let remedy = "make room, raise store.max_bytes, or get the destinations going";
-        found.push(error("store_full", "store", message, remedy));
+        found.push(Problem::new(AlarmCode::StoreFull, "store", message));
     }
     for worker in status.workers.iter().filter(|worker| !worker.in_time) {
         let note = worker.note.as_deref().unwrap_or("late");
-        let remedy = "see the log; under systemd the watchdog starts the service again";
-        found.push(error("worker_late", &worker.name, note, remedy));
+        found.push(Problem::new(AlarmCode::WorkerLate, &worker.name, note));
     }
     if let Some(why) = &status.configuration.reload_error {
-        let remedy = "correct the file (`thrio-edge check`) and reload, or restart where it says \
-                      so; the former settings run on";
-        found.push(warning("reload_failed", "configuration", why, remedy));
+        found.push(Problem::new(AlarmCode::ReloadFailed, "configuration", why));
     }
     of_files(found, status);
 }
 
 fn of_files(found: &mut Vec<Problem>, status: &Status) {
+    let mut add = |code, message| found.push(Problem::new(code, "configuration", message));
     if let Some(why) = &status.configuration.file_error {
         let message = format!("the files on disk are wrong: {why}");
-        let remedy = "correct them (`thrio-edge check`) before the next start, which would fail; \
-                      the former settings run on";
-        found.push(error(
-            "configuration_invalid",
-            "configuration",
-            message,
-            remedy,
-        ));
+        add(AlarmCode::ConfigurationInvalid, message);
     }
     let differs = &status.configuration.file_differs;
     if !differs.is_empty() {
-        let message = format!(
-            "the files on disk are not what runs: {}",
-            differs.join(", ")
-        );
-        let remedy = "take them over with `thrio-edge reload`, or `systemctl restart thrio-edge` \
-                      for [box], [store], [control] and [log]";
-        found.push(warning(
-            "configuration_differs",
-            "configuration",
-            message,
-            remedy,
-        ));
+        let names = differs.join(", ");
+        let message = format!("the files on disk are not what runs: {names}");
+        add(AlarmCode::ConfigurationDiffers, message);
     }
 }
 
-fn of_feed(found: &mut Vec<Problem>, feed: &FeedStatus) {
-    let subject = format!("{}/{}", feed.source, feed.feed);
+fn of_feed(found: &mut Vec<Problem>, feed: &FeedStatus, now: WallTime) {
+    let subject = &format!("{}/{}", feed.source, feed.feed);
     if let Some(why) = &feed.held {
-        let of_start = feed.details.contains_key("password_of_start");
-        let remedy = if of_start {
-            "correct the account, the password or the settings; the password was handed over at \
-             the start, so a new one needs `systemctl restart thrio-edge`"
+        let held = Problem::new(AlarmCode::FeedHeld, subject, why);
+        found.push(if feed.details.contains_key("password_of_start") {
+            held.with_remedy(
+                "correct the account, the password or the settings; the password was handed over \
+                 at the start, so a new one needs `systemctl restart thrio-edge`",
+            )
         } else {
-            "correct the account, the password or the settings; a replaced password file is \
-             noticed within a minute, after another change `reload` tries at once"
-        };
-        found.push(error("feed_held", &subject, why, remedy));
+            held
+        });
     } else if feed.consecutive_failures >= FAILURES_NOTED {
-        let why = feed.last_error.as_deref().unwrap_or("no reason given");
-        let message = format!("{} failures in a row: {why}", feed.consecutive_failures);
-        found.push(warning(
-            "feed_failing",
-            &subject,
-            message,
-            "it is tried again by itself",
-        ));
+        let message = failures(feed.consecutive_failures, feed.last_error.as_deref());
+        found.push(Problem::new(AlarmCode::FeedFailing, subject, message));
     }
     if feed.is_stale {
-        let remedy = "the span is recorded as unknown; see the feed's last error";
-        found.push(error(
-            "feed_stale",
-            &subject,
-            "nobody sees the agents' states",
-            remedy,
-        ));
+        let message = "nobody sees the agents' states";
+        found.push(Problem::new(AlarmCode::FeedStale, subject, message));
     }
     if !feed.balanced {
-        let remedy = "this is a bug: keep the state directory and report it";
-        found.push(error(
-            "unbalanced",
-            &subject,
-            "rows received are not all accounted for",
-            remedy,
-        ));
+        let message = "rows received are not all accounted for";
+        found.push(Problem::new(AlarmCode::Unbalanced, subject, message));
     }
     if let Some(offset) = feed
         .clock_offset_ms
@@ -169,162 +114,105 @@ fn of_feed(found: &mut Vec<Problem>, feed: &FeedStatus) {
     {
         let message =
             format!("the box's clock is {offset} ms off Thrio's; Thrio's labels the data");
-        found.push(warning(
-            "clock_off",
-            &subject,
-            message,
-            "set the box's clock by NTP",
-        ));
+        found.push(Problem::new(AlarmCode::ClockOff, subject, message));
     }
-    of_details(found, &subject, feed);
+    of_gaps(found, subject, feed, now);
+    of_details(found, subject, feed);
+}
+
+/// What is missing, and until when it can be asked for by itself.
+fn of_gaps(found: &mut Vec<Problem>, subject: &str, feed: &FeedStatus, now: WallTime) {
+    let detail = |key: &str| feed.details.get(key);
+    let missing = detail("intervals_missing").and_then(Value::as_u64);
+    let Some(missing) = missing.filter(|missing| *missing > 0) else {
+        return;
+    };
+    let oldest = detail("oldest_missing").and_then(Value::as_str);
+    let oldest = oldest.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    let reach = detail("max_backfill_s").and_then(Value::as_u64);
+    let by = oldest
+        .zip(reach)
+        .map(|(at, s)| WallTime::from_s(at.timestamp()).plus(Duration::from_secs(s)));
+    let code = if by.is_some_and(|by| by < now.plus(SOON)) {
+        AlarmCode::GapsExpiring
+    } else {
+        AlarmCode::Gaps
+    };
+    let message = format!("{missing} intervals are missing");
+    found.push(Problem::new(code, subject, message).by(by));
+}
+
+fn failures(number: u32, why: Option<&str>) -> String {
+    let why = why.unwrap_or("no reason given");
+    format!("{number} failures in a row: {why}")
 }
 
 fn of_details(found: &mut Vec<Problem>, subject: &str, feed: &FeedStatus) {
     let details = &feed.details;
     let count = |key: &str| details.get(key).and_then(Value::as_u64).unwrap_or(0);
     let is = |key: &str| details.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let mut add = |code, message: String| found.push(Problem::new(code, subject, message));
     if let Some(why) = details.get("store_error").and_then(Value::as_str) {
-        found.push(error(
-            "not_journaled",
-            subject,
-            why,
-            "see the store's problem",
-        ));
+        add(AlarmCode::NotJournaled, why.to_owned());
     }
     if is("snapshot_unsaid") {
         let message =
             "whether answers list all agents or only changes is not set, so absence means nothing";
-        let remedy =
-            "find out with `thrio-edge probe --feed realtime` and set source.realtime.snapshot";
-        found.push(warning("snapshot_unknown", subject, message, remedy));
+        add(AlarmCode::SnapshotUnknown, message.to_owned());
     }
     if is("mass_absence") {
-        let remedy =
-            "check in Thrio whether these agents really left, and what the account may see";
-        found.push(error(
-            "mass_absence",
-            subject,
-            "more than half of the agents vanished at once",
-            remedy,
-        ));
+        let message = "more than half of the agents vanished at once";
+        add(AlarmCode::MassAbsence, message.to_owned());
     }
     let unmapped = details.get("unmapped_states").and_then(Value::as_array);
     if let Some(states) = unmapped.filter(|states| !states.is_empty()) {
         let names: Vec<&str> = states.iter().filter_map(Value::as_str).collect();
         let message = format!("states without a category: {}", names.join(", "));
-        found.push(warning(
-            "states_unmapped",
-            subject,
-            message,
-            "map them in [source.states]",
-        ));
+        add(AlarmCode::StatesUnmapped, message);
     }
     if count("rejected_rows") > 0 {
         let first = details.get("rejected_samples").and_then(|s| s.get(0));
         let first = first.and_then(Value::as_str).unwrap_or("");
-        let message = format!(
-            "{} rows of an answer were not taken: {first}",
-            count("rejected_rows")
-        );
-        let remedy = "see `status --json`, or what Thrio sends with `thrio-edge probe`";
-        found.push(warning("rows_rejected", subject, message, remedy));
-    }
-    if count("intervals_missing") > 0 {
-        let message = format!("{} intervals are missing", count("intervals_missing"));
-        found.push(warning(
-            "gaps",
-            subject,
-            message,
-            "they are asked for again by themselves",
-        ));
+        let rejected = count("rejected_rows");
+        let message = format!("{rejected} rows of an answer were not taken: {first}");
+        add(AlarmCode::RowsRejected, message);
     }
     if count("intervals_given_up") > 0 {
         let message = format!("{} intervals were given up", count("intervals_given_up"));
-        found.push(error(
-            "gaps_given_up",
-            subject,
-            message,
-            "`thrio-edge backfill --from --to` asks again",
-        ));
+        add(AlarmCode::GapsGivenUp, message);
     }
     for key in ["held_queues", "held_agents"] {
-        let held = details.get(key).filter(|held| !held.is_null());
-        if let Some(held) = held {
+        if let Some(held) = details.get(key).filter(|held| !held.is_null()) {
             let number = |name: &str| held.get(name).and_then(Value::as_u64).unwrap_or(0);
-            let message = format!(
-                "{} of {} entries are missing from the list",
-                number("missing"),
-                number("open")
-            );
-            let remedy = "if they are really gone: `thrio-edge import --confirm`";
-            found.push(error("import_held", subject, message, remedy));
+            let what = key.trim_start_matches("held_");
+            let (missing, open) = (number("missing"), number("open"));
+            let message = format!("{missing} of {open} {what} are missing from the list");
+            add(AlarmCode::ImportHeld, message);
         }
     }
 }
 
-fn of_destination(found: &mut Vec<Problem>, destination: &DestinationStatus) {
-    let subject = &destination.name;
-    if let Some(why) = &destination.held {
-        let remedy = destination
-            .remedy
-            .as_deref()
-            .unwrap_or("see its last error");
-        found.push(error("destination_held", subject, why, remedy));
-    } else if destination.consecutive_failures >= FAILURES_NOTED {
-        let why = destination
-            .last_error
-            .as_deref()
-            .unwrap_or("no reason given");
-        let message = format!(
-            "{} failures in a row: {why}",
-            destination.consecutive_failures
-        );
-        let remedy = "nothing is lost; it is tried again by itself";
-        found.push(warning("destination_failing", subject, message, remedy));
-    }
-    if destination.phase == "paused" {
-        found.push(warning(
-            "destination_paused",
-            subject,
-            "paused by its settings",
-            "set paused = false",
-        ));
-    }
-    if destination.quarantined > 0 {
-        let message = format!(
-            "{} records were refused and are kept",
-            destination.quarantined
-        );
-        found.push(error(
-            "quarantine",
-            subject,
-            message,
-            "see `thrio-edge status --json` and the destination's reason in the log",
-        ));
-    }
-    if destination.expired > 0 {
-        let message = format!(
-            "{} records were given up for want of room",
-            destination.expired
-        );
-        found.push(error(
-            "records_lost",
-            subject,
-            message,
-            "raise store.max_bytes, and backfill what can be asked again",
-        ));
-    }
-    if destination.damaged > 0 {
-        let message = format!(
-            "{} records were unreadable in the journal",
-            destination.damaged
-        );
-        found.push(error(
-            "records_damaged",
-            subject,
-            message,
-            "look at the disk; gaps heal where Thrio can be asked again",
-        ));
+fn of_destination(found: &mut Vec<Problem>, destination: &DestinationStatus, status: &Status) {
+    let about = |code, message: String| Problem::new(code, &destination.name, message);
+    let numbers = [
+        (
+            destination.quarantined,
+            AlarmCode::Quarantine,
+            "records were refused and are kept",
+        ),
+        (
+            destination.expired,
+            AlarmCode::RecordsLost,
+            "records were given up for want of room",
+        ),
+        (
+            destination.damaged,
+            AlarmCode::RecordsDamaged,
+            "records were unreadable in the journal",
+        ),
+    ];
+    for (number, code, what) in numbers.into_iter().filter(|(number, ..)| *number > 0) {
+        found.push(about(code, format!("{number} {what}")));
     }
     if let Some(last) = destination
         .last_reconcile
@@ -335,25 +223,63 @@ fn of_destination(found: &mut Vec<Problem>, destination: &DestinationStatus) {
             "{} of {} queue-days and agent-days differ from what the box holds",
             last.differences, last.compared
         );
-        let remedy = "`thrio-edge reconcile` shows them; with `--repair` they are sent again";
-        found.push(warning("destination_differs", subject, message, remedy));
+        found.push(about(AlarmCode::DestinationDiffers, message));
     }
     if !destination.balanced {
-        let remedy = "this is a bug: keep the state directory and report it";
-        found.push(error(
-            "unbalanced",
-            subject,
-            "journaled records are not all accounted for",
-            remedy,
-        ));
+        let message = "journaled records are not all accounted for";
+        found.push(about(AlarmCode::Unbalanced, message.to_owned()));
     }
+    let Some(stuck) = stuck(destination) else {
+        return;
+    };
+    let by = given_up_at(destination, status);
+    if let Some(by) = by.filter(|by| *by < status.at.plus(SOON)) {
+        let backlog = destination.backlog;
+        let message = format!("{backlog} records wait; there is room for more until {by}");
+        found.push(about(AlarmCode::BudgetRunningOut, message).by(Some(by)));
+    }
+    found.push(stuck.by(by));
+}
+
+/// Why a destination takes nothing, if it does not.
+fn stuck(destination: &DestinationStatus) -> Option<Problem> {
+    let about = |code, message: &str| Problem::new(code, &destination.name, message);
+    let number = destination.consecutive_failures;
+    if destination.phase == "paused" {
+        let message = "paused by its settings";
+        return Some(about(AlarmCode::DestinationPaused, message));
+    }
+    if let Some(why) = &destination.held {
+        let held = about(AlarmCode::DestinationHeld, why);
+        return Some(match &destination.remedy {
+            Some(remedy) => held.with_remedy(remedy),
+            None => held,
+        });
+    }
+    let message = failures(number, destination.last_error.as_deref());
+    (number >= FAILURES_NOTED).then(|| about(AlarmCode::DestinationFailing, &message))
+}
+
+/// When the journal has no room for its backlog any more, if it goes on like in the last hour.
+fn given_up_at(destination: &DestinationStatus, status: &Status) -> Option<WallTime> {
+    let store = &status.store;
+    let room = Room {
+        live_bytes: store.live_bytes?,
+        records: (store.last_seq + 1).saturating_sub(store.first_seq),
+        budget_bytes: store.budget_bytes?,
+        records_per_h: store.records_per_h?,
+    };
+    // Whole minutes: the moment is a reckoning, and must not change with every look.
+    let at = status
+        .at
+        .plus(room.time_left(destination.backlog)?.min(FAR));
+    Some(WallTime::from_s(at.s() / 60 * 60))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::status::StoreStatus;
-    use crate::domain::timestamp::WallTime;
+    use crate::control::status::{AlarmWayStatus, StoreStatus};
 
     fn box_with(feeds: Vec<FeedStatus>, destinations: Vec<DestinationStatus>) -> Status {
         let picture = serde_json::json!({
@@ -418,6 +344,82 @@ mod tests {
             codes,
             ["records_lost", "configuration", "destination_failing"]
         );
+    }
+
+    fn stuck_box(records_per_h: Option<u64>) -> Status {
+        let held = DestinationStatus {
+            held: Some("no such table".to_owned()),
+            backlog: 100_000,
+            ..destination()
+        };
+        let mut status = box_with(Vec::new(), vec![held]);
+        status.store = StoreStatus {
+            first_seq: 1,
+            last_seq: 100_000,
+            live_bytes: Some(2_000_000),
+            budget_bytes: Some(64_000_000),
+            records_per_h,
+            ..StoreStatus::default()
+        };
+        status
+    }
+
+    #[test]
+    fn a_destination_that_takes_nothing_says_by_when_data_is_given_up() {
+        // 2.4 million records fit, so that 2.3 million are left.
+        let slow = of(&stuck_box(Some(10_000)), &[]);
+        let codes: Vec<&str> = slow.iter().map(|p| p.code.as_str()).collect();
+        assert_eq!(codes, ["destination_held"]);
+        assert_eq!(slow[0].by, Some(WallTime::from_s(230 * 3_600)));
+        let fast = of(&stuck_box(Some(100_000)), &[]);
+        let codes: Vec<&str> = fast.iter().map(|p| p.code.as_str()).collect();
+        assert_eq!(codes, ["budget_running_out", "destination_held"]);
+        assert_eq!(fast[0].by, Some(WallTime::from_s(23 * 3_600)));
+        let unknown = of(&stuck_box(None), &[]);
+        assert_eq!((unknown.len(), unknown[0].by), (1, None));
+    }
+
+    fn historical(oldest_missing: WallTime) -> FeedStatus {
+        let text = serde_json::json!({
+            "source": "main", "feed": "historical", "phase": "waiting", "held": null,
+            "next_in_s": null, "last_success_at": null, "last_complete_poll_at": null,
+            "last_data_at": null, "consecutive_failures": 0, "last_error": null,
+            "clock_offset_ms": null, "lag_s": 0, "is_stale": false, "counts": {},
+            "balanced": true,
+            "details": {"intervals_missing": 7, "oldest_missing": oldest_missing.to_string(),
+                "max_backfill_s": 35 * 86_400},
+        });
+        serde_json::from_value(text).expect("a whole feed")
+    }
+
+    #[test]
+    fn gaps_say_until_when_they_can_heal_and_are_an_error_when_that_is_soon() {
+        let check = |days_ago: i64, code: &str| {
+            let mut status = box_with(vec![historical(WallTime::from_s(0))], Vec::new());
+            status.at = WallTime::from_s(days_ago * 86_400);
+            let found = of(&status, &[]);
+            let codes: Vec<&str> = found.iter().map(|p| p.code.as_str()).collect();
+            assert_eq!(codes, [code]);
+            assert_eq!(found[0].by, Some(WallTime::from_s(35 * 86_400)));
+        };
+        check(1, "gaps");
+        check(31, "gaps");
+        check(33, "gaps_expiring");
+    }
+
+    #[test]
+    fn nobody_hears_it_where_every_message_fails() {
+        let mut status = box_with(Vec::new(), Vec::new());
+        status.alarms.ways.push(AlarmWayStatus {
+            way: "webhook".to_owned(),
+            waiting: 1,
+            failures: 3,
+            last_error: Some("refused".to_owned()),
+            last_told_at: None,
+        });
+        let found = of(&status, &[]);
+        assert_eq!(found[0].code, "alarm_undelivered");
+        assert!(found[0].message.ends_with("refused"), "{found:?}");
     }
 
     #[test]

@@ -80,6 +80,8 @@ impl Parts {
         let mut reloaded = Reloaded::default();
         self.apply_destinations(&config, &mut reloaded)?;
         self.apply_sources(&config, &mut reloaded)?;
+        self.apply_alarm(&config)
+            .map_err(StartError::system("alarm"))?;
         let at = self.clock.now().wall;
         let mut applied = lock(&self.applied);
         applied.config = config;
@@ -140,6 +142,13 @@ impl Parts {
             self.facts.set_boards(&running);
         }
         Ok(names)
+    }
+
+    fn apply_alarm(&self, config: &Config) -> std::io::Result<()> {
+        if lock(&self.applied).config.alarm == config.alarm {
+            return Ok(());
+        }
+        self.alarms.reconfigure(&config.alarm.settings())
     }
 
     fn apply_destinations(
@@ -225,6 +234,9 @@ pub(super) fn differences(now: &Config, wanted: &Config) -> Vec<String> {
         .into_iter()
         .map(str::to_owned)
         .collect();
+    if now.alarm != wanted.alarm {
+        names.push("[alarm]".to_owned());
+    }
     let sources = changed(&now.sources, &wanted.sources, |source| &source.name);
     names.extend(sources.iter().map(|name| format!("source {name}")));
     let destinations = changed(&now.destinations, &wanted.destinations, |d| &d.name);

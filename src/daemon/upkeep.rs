@@ -16,6 +16,7 @@ use super::worker::WorkerThread;
 use super::{Parts, lock};
 use crate::clock::{Clock, SystemClock};
 use crate::control::status::WorkerStatus;
+use crate::domain::alarm::GrowthMeter;
 use crate::domain::delivery::DeliveryProgress;
 use crate::domain::ids::DestinationName;
 use crate::domain::retention::Pressure;
@@ -41,6 +42,8 @@ pub(super) struct Health {
     pub(super) live_bytes: Option<u64>,
     /// Bytes that its file system has left.
     pub(super) free_bytes: Option<u64>,
+    /// How fast the journal grows.
+    pub(super) growth: GrowthMeter,
     /// How full the store is.
     pub(super) pressure: Option<Pressure>,
     /// Records that were given up before every destination had them.
@@ -158,6 +161,7 @@ fn maintain(parts: &Arc<Parts>) {
         }
     }
     let picture = parts.picture();
+    parts.observe(&picture);
     let alarms = picture.problems.into_iter().map(|problem| problem.code);
     let mut alarms: Vec<String> = alarms.collect();
     alarms.sort();
@@ -180,7 +184,9 @@ fn note(parts: &Parts, maintained: &Maintained) {
         tracing::info!("the store was compacted");
     }
     let stats = parts.store.stats().ok();
+    let now = parts.clock.now().mono;
     let mut health = lock(&parts.health);
+    health.growth.observe(now, parts.store.head().get());
     health.store_error = None;
     health.pressure = maintained.pressure;
     if let Some(stats) = stats {
@@ -244,11 +250,13 @@ impl Parts {
             .flat_map(|s| &s.workers)
             .find_map(|(_, w)| ended(w));
         drop(sources);
-        feed.or_else(|| {
+        let destination = || {
             lock(&self.destinations)
                 .iter()
                 .find_map(|d| ended(&d.worker))
-        })
+        };
+        let alarm = || self.alarms.is_dead().then(|| "alarm".to_owned());
+        feed.or_else(destination).or_else(alarm)
     }
 
     /// Each worker, and whether it steps in time.

@@ -3,6 +3,7 @@
 
 pub mod age_clock;
 pub mod agent;
+pub mod alarm;
 pub mod backfill;
 pub mod backoff;
 pub mod batch;

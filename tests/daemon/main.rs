@@ -1,11 +1,14 @@
 //! The real binary as a process: what it collects and delivers against the simulated Thrio, how it
 //! stops, what it survives, and what its exit codes say (architecture §7).
 
+mod alarms;
 #[allow(
     dead_code,
     reason = "each of the two test programs uses its own part of it"
 )]
 mod life;
+#[path = "../support/receiver.rs"]
+mod receiver;
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
