@@ -13,7 +13,6 @@ export function open(context) {
   const state = { said: null, busy: false };
   const redraw = () => context.draw(...page(refused, state, acts));
   const refused = reading(() => all("quarantine", {}, 5), redraw);
-  let before = null;
   const act = async (path, destination, seqs, words) => {
     state.busy = true;
     redraw();
@@ -29,11 +28,12 @@ export function open(context) {
       if (await confirmed("Give these up for good?", text, "Discard")) await act("quarantine/discard", destination, seqs, "Discarded");
     },
   };
-  // The list is read anew when the count changed.
+  // The list is read anew until it has what the box counts: a record leaves it some moments after
+  // it was sent once more.
   const forget = listen("status", (picture) => {
-    const now = picture.destinations.map((destination) => destination.quarantined).join();
-    if (before !== null && now !== before && !state.busy) void refused.read();
-    before = now;
+    const counted = picture.destinations.reduce((sum, destination) => sum + destination.quarantined, 0);
+    const list = refused.value;
+    if (list && !list.more && list.rows.length !== counted && !refused.busy && !state.busy) void refused.read();
   });
   redraw();
   void refused.read();
