@@ -17,7 +17,7 @@ use crate::lifecycle::signals::{Asked, Inbox};
 use crate::lifecycle::{panics, service_manager};
 use crate::receive::{AllowedBox, EVENTS_PATH, ReceiveOptions, Receiver};
 
-/// Receives from boxes over HTTP into the database that [receive] names, until it is told to stop.
+/// Receives from boxes over HTTP into the database that `[receive]` names, until it is told to stop.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]

@@ -5,7 +5,7 @@
 //! - It is written whole, with mode 0600, by an atomic rename, after all of it was validated
 //!   together with the main file. The former text stays as `settings.toml.previous` and is used
 //!   where the file itself is damaged.
-//! - Secrets go in and never come out: [`shown`] masks them, and what is masked or left out on the
+//! - Secrets go in and never come out: `shown` masks them, and what is masked or left out on the
 //!   way in keeps the saved value, unless the connection would send it to another place.
 
 mod shown;

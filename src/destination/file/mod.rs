@@ -1,7 +1,7 @@
 //! Segments of records as files: NDJSON, CSV or Parquet. `docs/files.md` describes them.
 //!
-//! - A batch is taken once it is durable in the open segment's log beside the store ([`spool`]);
-//!   segments are published whole ([`publish`]). A reader of the directory sees whole files only,
+//! - A batch is taken once it is durable in the open segment's log beside the store (`spool`);
+//!   segments are published whole (`publish`). A reader of the directory sees whole files only,
 //!   and no file is ever overwritten.
 //! - Every record that was taken stands in exactly one published segment, whatever crashes between.
 //!   What is wanted once more on purpose (a replay, a quarantined record) gets segments of its own,
