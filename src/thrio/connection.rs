@@ -9,9 +9,11 @@ use secrecy::SecretString;
 
 use super::api::{ApiOptions, RequestTemplate, Values};
 use super::error::{Cause, ThrioError};
+use super::hold::Held;
 use super::http::{self, Failure, Head, Reply, Request};
+use super::login::below;
 use super::options::{ConnectionOptions, OptionProblem, PasswordProvider};
-use super::session::{Held, Session, Sessions, below};
+use super::session::{Session, Sessions};
 use super::source::ThrioSource;
 use super::{Answered, Source};
 use crate::clock::Clock;

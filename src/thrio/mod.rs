@@ -7,7 +7,9 @@
 pub mod api;
 mod connection;
 pub mod error;
+mod hold;
 mod http;
+mod login;
 pub mod options;
 mod paging;
 pub mod probe;
@@ -19,8 +21,8 @@ pub use crate::transport::install_crypto_provider;
 pub use api::ApiOptions;
 pub use connection::ThrioConnection;
 pub use error::ThrioError;
+pub use hold::{HOLD_MAX, HOLD_MIN, Held};
 pub use options::{AuthScheme, ConnectionOptions, OptionProblem, PasswordProvider, ProxyUrl};
-pub use session::{HOLD_MAX, HOLD_MIN, Held};
 
 use crate::domain::call::{
     ConfigurationAnswer, ConfigurationCall, HistoricalAnswer, HistoricalCall, RealtimeCall,

@@ -10,36 +10,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::ThrioError;
 use super::error::Cause;
-use super::http::{self, Failure, Head, Http, Request};
-use super::options::{
-    AuthScheme, ConnectionOptions, OptionProblem, PasswordProvider, is_loopback, is_under,
-    origin_of,
-};
-use super::{ThrioError, not_thrio};
+use super::hold::{Held, Holds, Refusal};
+use super::http::Http;
+use super::login::{Login, below};
+use super::options::{AuthScheme, ConnectionOptions, OptionProblem, PasswordProvider, origin_of};
 use crate::clock::Clock;
 use crate::domain::call::Timing;
-use crate::domain::timestamp::{MonoTime, Now, WallTime};
+use crate::domain::timestamp::{MonoTime, Now};
 use crate::transport::{self, mask::Secrets};
 
-/// A token lives under 24 h; this leaves time to fail and try again.
-const RENEW_AFTER: Duration = Duration::from_hours(20);
-/// No hint of a token's life makes us log in more often than this.
-const RENEW_AFTER_MIN: Duration = Duration::from_mins(1);
-/// The first hold after bad credentials.
-pub const HOLD_MIN: Duration = Duration::from_mins(5);
-/// The longest.
-pub const HOLD_MAX: Duration = Duration::from_hours(1);
 /// When a secret that could not be read is tried again, or a renewal that did not succeed while
 /// the old token still works.
 const RETRY_LATER: Duration = Duration::from_mins(1);
-/// No throttled login waits longer: the realtime feed waits for it too.
-const LOGIN_RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 
 /// A token and where it counts.
 pub(super) struct Session {
@@ -53,30 +40,9 @@ pub(super) struct Session {
     proven: AtomicBool,
 }
 
-/// A connection that waits for a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// Why.
-    pub reason: String,
-    /// Until when it stays quiet, unless the password changes.
-    pub until: MonoTime,
-}
-
-struct Hold {
-    cause: Cause,
-    operation: &'static str,
-    host: String,
-    until: MonoTime,
-    /// The password that did not work.
-    password: Option<SecretString>,
-    generation: u64,
-}
-
 struct State {
     session: Option<Arc<Session>>,
-    hold: Option<Hold>,
-    /// How long the next hold lasts.
-    next_hold: Duration,
+    holds: Holds,
     logins: u64,
     login_running: bool,
     /// How the login with this number failed.
@@ -131,8 +97,7 @@ impl Sessions {
             clock,
             state: Mutex::new(State {
                 session: None,
-                hold: None,
-                next_hold: HOLD_MIN,
+                holds: Holds::none(),
                 logins: 0,
                 login_running: false,
                 failed_login: None,
@@ -162,34 +127,23 @@ impl Sessions {
     /// The hold, if the connection is held.
     pub(super) fn held(&self) -> Option<Held> {
         let now = self.clock.now().mono;
-        let state = self.lock();
-        let hold = state.hold.as_ref().filter(|hold| now < hold.until)?;
-        Some(Held {
-            reason: format!("{} at {}: {}", hold.operation, hold.host, hold.cause),
-            until: hold.until,
-        })
+        self.lock().holds.held(now)
     }
 
     /// Ends a hold whose password is not the present one any more; whether it did.
     pub(super) fn end_hold_if_password_changed(&self) -> bool {
-        if self.lock().hold.is_none() {
+        if !self.lock().holds.is_any() {
             return false;
         }
         let Ok(password) = (self.password)() else {
             return false;
         };
         let mut state = self.lock();
-        let is_other = state.hold.as_ref().is_some_and(|hold| {
-            hold.password
-                .as_ref()
-                .is_some_and(|old| old.expose_secret() != password.expose_secret())
-        });
-        if is_other {
-            state.hold = None;
+        let is_over = state.holds.end_if_other(&password);
+        if is_over {
             state.session = None;
-            state.next_hold = HOLD_MIN;
         }
-        is_other
+        is_over
     }
 
     /// A token to call with: the one there is, or that of a login made now.
@@ -211,7 +165,9 @@ impl Sessions {
             if state.shut_down {
                 return Err(self.error(Cause::Stopped, now));
             }
-            state.check_hold(now)?;
+            if state.holds.check(now)? {
+                state.session = None;
+            }
             if let Some((number, error)) = &state.failed_login
                 && awaited == Some(*number)
             {
@@ -308,138 +264,22 @@ impl Sessions {
             (self.error(cause, sent), None)
         })?;
         self.lock().last_password = Some(password.clone());
-        self.login_with(&password, generation)
-            .map_err(|cause| (self.error(cause, sent), Some(password)))
-    }
-
-    fn login_with(&self, password: &SecretString, generation: u64) -> Result<Session, Cause> {
-        let pair = format!("{}:{}", self.options.user, password.expose_secret());
-        let basic = STANDARD.encode(&pair);
-        let mut secrets = Secrets::default();
-        for secret in [password.expose_secret(), &pair, &basic] {
-            secrets.hide(secret);
-        }
-        let authorization = SecretString::from(format!("Basic {basic}"));
-        let request = Request {
-            method: "GET",
+        let login = Login {
+            options: &self.options,
             url: &self.login_url,
-            authorization: &authorization,
-            headers: &[],
-            body: None,
-            bytes_max: self.options.body_bytes_max,
+            http: &self.http,
+            clock: &*self.clock,
         };
-        // `held_until` is only known once the hold is made: see `hold_after_login`.
-        let unknown = MonoTime::ZERO;
-        let mut reply = match self.http.exchange(&request, &*self.clock) {
-            Ok(reply) => reply,
-            Err(Failure::Cause(cause)) => return Err(cause),
-            Err(Failure::Elsewhere(message)) => {
-                return Err(Cause::HostNotAllowed {
-                    message,
-                    held_until: unknown,
-                });
-            }
-        };
-        match reply.head.status {
-            200..=299 => {}
-            401 => {
-                return Err(Cause::Unauthorized {
-                    message: http::said(&mut reply, &secrets),
-                    held_until: unknown,
-                });
-            }
-            _ => {
-                let now = self.clock.now().wall;
-                return Err(http::cause_of_status(
-                    &mut reply,
-                    &secrets,
-                    now,
-                    LOGIN_RETRY_AFTER_MAX,
-                ));
-            }
-        }
-        let granted: Granted = {
-            let reader = std::io::BufReader::new(&mut reply.body);
-            match serde_json::from_reader(reader) {
-                Ok(granted) => granted,
-                Err(_) => return Err(not_granted(&reply, &secrets)),
-            }
-        };
-        self.session_from(granted, &reply.head, generation)
-    }
-
-    fn session_from(
-        &self,
-        granted: Granted,
-        head: &Head,
-        generation: u64,
-    ) -> Result<Session, Cause> {
-        let shapeless = |detail: &str| Cause::NotThrio {
-            status: head.status,
-            content_type: super::wire::excerpt(&head.content_type),
-            detail: detail.to_owned(),
-        };
-        let token = granted.token.unwrap_or_default();
-        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(shapeless("the login's answer holds no token"));
-        }
-        let base = self.location(granted.location.as_deref())?;
-        let now = self.clock.now();
-        let life = token_life(&token, head.server_date.unwrap_or(now.wall));
-        let renew_after = life.map_or(RENEW_AFTER, |life| {
-            life.mul_f64(0.85).clamp(RENEW_AFTER_MIN, RENEW_AFTER)
-        });
+        let granted = login.ask(&password);
+        let grant = granted.map_err(|cause| (self.error(cause, sent), Some(password)))?;
+        let renew_at = self.clock.now().mono.plus(grant.renew_after);
         Ok(Session {
-            token: SecretString::from(token),
-            base,
+            token: grant.token,
+            base: grant.base,
             generation,
-            renew_at: Mutex::new(now.mono.plus(renew_after)),
+            renew_at: Mutex::new(renew_at),
             proven: AtomicBool::new(false),
         })
-    }
-
-    /// Where the login says that later calls go: a URL, or a bare host that takes the login's
-    /// scheme. Nothing said means the login host.
-    fn location(&self, said: Option<&str>) -> Result<Url, Cause> {
-        let said = said.unwrap_or_default().trim();
-        if said.is_empty() {
-            return Ok(origin_only(&self.login_url));
-        }
-        let text = if said.contains("://") {
-            said.to_owned()
-        } else {
-            format!("{}://{said}", self.login_url.scheme())
-        };
-        let refused = |message: String| Cause::HostNotAllowed {
-            message,
-            held_until: MonoTime::ZERO,
-        };
-        let url = origin_of(&text).map_err(|_| {
-            // Neither credentials nor a path of it are shown: either may hold a secret.
-            let rest = said.split_once("://").map_or(said, |(_, rest)| rest);
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            refused(format!(
-                "the login's location at \"{}\" is no https URL of a host",
-                super::wire::excerpt(host)
-            ))
-        })?;
-        let host = url.host_str().unwrap_or_default();
-        let is_allowed = self.login_url.host_str() == Some(host)
-            || self
-                .options
-                .allowed_host_suffixes
-                .iter()
-                .any(|suffix| is_under(host, suffix))
-            || (is_loopback(host) && self.login_url.host_str().is_some_and(is_loopback));
-        if !is_allowed {
-            return Err(refused(format!(
-                "the login's location {} lies outside of allowed_host_suffixes and must not see \
-                 the token; add its domain there if it is right",
-                transport::host_of(&url)
-            )));
-        }
-        Ok(without_query(url))
     }
 
     /// What no message of a call with this token may show.
@@ -485,7 +325,7 @@ impl Sessions {
             now: scheme,
             settled: true,
         };
-        state.next_hold = HOLD_MIN;
+        state.holds.relax();
     }
 
     /// A fresh token was refused: the connection waits. Returns until when.
@@ -497,11 +337,8 @@ impl Sessions {
     ) -> Cause {
         let now = self.clock.now().mono;
         let mut state = self.lock();
-        if let Some(hold) = &state.hold
-            && hold.generation == session.generation
-            && now < hold.until
-        {
-            return hold.cause.clone();
+        if let Some(cause) = state.holds.cause_for(session.generation, now) {
+            return cause;
         }
         if self.options.auth_scheme == AuthScheme::Auto {
             // What worked before may have changed: both ways are open after the hold.
@@ -511,9 +348,14 @@ impl Sessions {
             message,
             held_until: now,
         };
-        let host = transport::host_of(&session.base);
-        let password = state.last_password.clone();
-        state.hold(cause, operation, host, password, session.generation, now)
+        let refusal = Refusal {
+            cause,
+            operation,
+            host: transport::host_of(&session.base),
+            password: state.last_password.clone(),
+            generation: session.generation,
+        };
+        state.hold(refusal, now)
     }
 
     pub(super) fn error(&self, cause: Cause, sent: Now) -> ThrioError {
@@ -540,27 +382,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl State {
-    fn check_hold(&mut self, now: Now) -> Result<(), ThrioError> {
-        let Some(hold) = &self.hold else {
-            return Ok(());
-        };
-        if now.mono < hold.until {
-            return Err(ThrioError {
-                operation: hold.operation,
-                host: hold.host.clone(),
-                cause: hold.cause.clone(),
-                timing: Timing {
-                    sent: now,
-                    received: now,
-                    server_date: None,
-                },
-            });
-        }
-        self.hold = None;
-        self.session = None;
-        Ok(())
-    }
-
     /// Holds the connection where the login's failure means that; gives the error its time.
     fn hold_after_login(
         &mut self,
@@ -573,51 +394,21 @@ impl State {
             error.cause,
             Cause::Unauthorized { .. } | Cause::HostNotAllowed { .. }
         ) {
-            let host = error.host.clone();
-            error.cause = self.hold(
-                error.cause,
-                error.operation,
-                host,
+            let refusal = Refusal {
+                cause: error.cause,
+                operation: error.operation,
+                host: error.host.clone(),
                 password,
                 generation,
-                now,
-            );
+            };
+            error.cause = self.hold(refusal, now);
         }
         error
     }
 
-    fn hold(
-        &mut self,
-        cause: Cause,
-        operation: &'static str,
-        host: String,
-        password: Option<SecretString>,
-        generation: u64,
-        now: MonoTime,
-    ) -> Cause {
-        let until = now.plus(self.next_hold);
-        self.next_hold = (self.next_hold * 2).min(HOLD_MAX);
-        let cause = match cause {
-            Cause::Unauthorized { message, .. } => Cause::Unauthorized {
-                message,
-                held_until: until,
-            },
-            Cause::HostNotAllowed { message, .. } => Cause::HostNotAllowed {
-                message,
-                held_until: until,
-            },
-            other => other,
-        };
+    fn hold(&mut self, refusal: Refusal, now: MonoTime) -> Cause {
         self.session = None;
-        self.hold = Some(Hold {
-            cause: cause.clone(),
-            operation,
-            host,
-            until,
-            password,
-            generation,
-        });
-        cause
+        self.holds.begin(refusal, now)
     }
 }
 
@@ -632,101 +423,9 @@ impl Session {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Granted {
-    token: Option<String>,
-    location: Option<String>,
-}
-
-/// The login's 2xx is not what a login answers. Its body may hold a token that we could not read:
-/// only what is certainly none is shown.
-fn not_granted(reply: &http::Reply, secrets: &Secrets) -> Cause {
-    let text = reply.body.head_text();
-    let shown = if text.trim_start().starts_with('<') {
-        text
-    } else {
-        String::new()
-    };
-    not_thrio(&reply.head, &reply.body, &shown, "no login answer", secrets)
-}
-
 fn header_value(scheme: AuthScheme, token: &SecretString) -> SecretString {
     match scheme {
         AuthScheme::Bearer => SecretString::from(format!("Bearer {}", token.expose_secret())),
         AuthScheme::Raw | AuthScheme::Auto => token.clone(),
-    }
-}
-
-/// How long a token lives, by its own claims: a hint only.
-fn token_life(token: &str, now: WallTime) -> Option<Duration> {
-    #[derive(serde::Deserialize)]
-    struct Claims {
-        exp: i64,
-        iat: Option<i64>,
-    }
-    let payload = token.split('.').nth(1)?;
-    let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let claims: Claims = serde_json::from_slice(&json).ok()?;
-    let life = claims.exp.checked_sub(claims.iat.unwrap_or(now.s()))?;
-    u64::try_from(life)
-        .ok()
-        .filter(|life| *life > 0)
-        .map(Duration::from_secs)
-}
-
-/// The URL of a path (with query) below a base that may have a path itself.
-pub(super) fn below(base: &Url, path_and_query: &str) -> Option<Url> {
-    let base = base.as_str().trim_end_matches('/');
-    let slash = if path_and_query.starts_with('/') {
-        ""
-    } else {
-        "/"
-    };
-    Url::parse(&format!("{base}{slash}{path_and_query}")).ok()
-}
-
-fn origin_only(url: &Url) -> Url {
-    let mut url = without_query(url.clone());
-    url.set_path("/");
-    url
-}
-
-fn without_query(mut url: Url) -> Url {
-    url.set_query(None);
-    url.set_fragment(None);
-    url
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tokens_life_is_read_from_its_claims() {
-        let token = |json: &str| format!("h.{}.s", URL_SAFE_NO_PAD.encode(json));
-        let now = WallTime::from_s(1000);
-        let hour = Some(Duration::from_hours(1));
-        assert_eq!(token_life(&token(r#"{"exp":4600}"#), now), hour);
-        assert_eq!(token_life(&token(r#"{"exp":9600,"iat":6000}"#), now), hour);
-        assert_eq!(token_life(&token(r#"{"exp":1}"#), now), None);
-        assert_eq!(token_life("opaque", now), None);
-        assert_eq!(token_life("a.b.c", now), None);
-    }
-
-    #[test]
-    fn a_path_cannot_change_the_host() {
-        let base = Url::parse("https://a.thrio.io").unwrap();
-        for path in ["/x?y=1", "@evil.example/", ":1/", "x"] {
-            assert_eq!(
-                below(&base, path).unwrap().host_str(),
-                Some("a.thrio.io"),
-                "{path}"
-            );
-        }
-        let prefixed = Url::parse("https://a.thrio.io/eu/").unwrap();
-        assert_eq!(
-            below(&prefixed, "/x").unwrap().as_str(),
-            "https://a.thrio.io/eu/x"
-        );
     }
 }

@@ -8,8 +8,10 @@
 //!   names are matched once and then recognised by their bytes.
 
 mod configuration;
+mod container;
 mod historical;
 mod names;
+mod pointer;
 mod realtime;
 mod row;
 mod rows;

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::container::{drain_map, drain_seq};
 use super::names::{Hit, Matcher};
-use super::rows::{Parse, RowSink, drain_map, drain_seq};
+use super::rows::{Parse, RowSink};
 use super::slots::{Scalar, Slots};
 
 /// One row.
