@@ -1,10 +1,7 @@
-//! Which store writes a source: `wfm_source`, one claim at a time. The rule is `sql::verdict`.
-//!
-//! Claims are taken under the schema's advisory lock, so that two boxes that start at once do not
-//! take the same number.
+//! Which store writes a source: `wfm_source`, one claim at a time. The rule is `sql::claiming`'s.
 
 use super::super::SendError;
-use super::super::sql::{Claim, Held, Verdict, claimed_by, vanished, verdict};
+use super::super::sql::{Claim, Claiming, Held, Standing};
 use super::connection::Session;
 use super::pipeline::at;
 use crate::domain::ids::SourceName;
@@ -56,117 +53,72 @@ pub(super) const AFTER_APPLIED: &str =
   FROM (SELECT source, after_applied_no + 1 AS first FROM {t}source WHERE source = $1::text) AS f
   WHERE s.source = f.source RETURNING f.first, s.last_applied_no";
 
-/// Our claim of the source, taken now where nothing speaks against it.
-pub(super) async fn hold_or_take(
-    session: &Session,
-    source: &SourceName,
-    now: WallTime,
-) -> Result<Claim, SendError> {
-    let writer = session.writer();
-    if let Verdict::Ours(claim) = verdict(current(session, source).await?, writer) {
-        return Ok(claim);
+impl Claiming for Session {
+    fn standing(&mut self) -> &mut Standing {
+        &mut self.standing
     }
-    session.query_opt(LOCK, &[]).await?;
-    // Another may have taken it since.
-    match verdict(current(session, source).await?, writer) {
-        Verdict::Ours(claim) => Ok(claim),
-        Verdict::TakeIfNew(held) if had_claim(session, source).await? => {
-            Err(claimed_by(&held, writer, source))
-        }
-        Verdict::Take | Verdict::TakeIfNew(_) => take(session, source, now).await,
-        Verdict::Theirs(held) => Err(claimed_by(&held, writer, source)),
-    }
-}
 
-/// Takes the source over where it is not ours already: a person said so.
-pub(super) async fn take_over(
-    session: &Session,
-    source: &SourceName,
-    now: WallTime,
-) -> Result<(), SendError> {
-    session.query_opt(LOCK, &[]).await?;
-    let held = current(session, source).await?;
-    if !held.is_some_and(|held| held.is_by(session.writer())) {
-        take(session, source, now).await?;
+    async fn lock(&mut self) -> Result<(), SendError> {
+        self.query_opt(LOCK, &[]).await.map(drop)
     }
-    Ok(())
-}
 
-/// The next `claim_no` for the source, whoever has it; the former claim's open roster versions
-/// end with it. The caller holds the lock.
-async fn take(session: &Session, source: &SourceName, now: WallTime) -> Result<Claim, SendError> {
-    let (source, now) = (source.as_str(), at(now));
-    let box_id = session.writer().box_id.as_str();
-    let store_id = session.writer().store_id.to_string();
-    let claim_no = number(
-        session
-            .query_opt(NEW_CLAIM, &[&source, &box_id, &store_id, &now])
-            .await?,
-    );
-    let applied_no = number(
-        session
-            .query_opt(TAKE, &[&source, &claim_no, &box_id, &store_id, &now])
-            .await?,
-    );
-    for close in [CLOSE_AGENTS, CLOSE_QUEUES] {
-        session
-            .execute(close, &[&source, &now, &applied_no])
+    async fn current(&mut self, source: &SourceName) -> Result<Option<Held>, SendError> {
+        let row = self.query_opt(CURRENT, &[&source.as_str()]).await?;
+        Ok(row.map(|row| Held {
+            claim_no: row.get(0),
+            box_id: row.get(1),
+            store_id: row.get(2),
+            roster_pending: row.get(3),
+        }))
+    }
+
+    async fn had_claim(&mut self, source: &SourceName) -> Result<bool, SendError> {
+        let key = source.as_str();
+        let (box_id, store_id) = (self.writer().box_id.as_str(), self.store_id());
+        let row = self
+            .query_opt(HAD_CLAIM, &[&key, &box_id, &store_id])
             .await?;
+        Ok(row.is_some())
     }
-    Ok(Claim {
-        claim_no,
-        roster_pending: true,
-    })
+
+    async fn take(&mut self, source: &SourceName, now: WallTime) -> Result<Claim, SendError> {
+        let (source, now) = (source.as_str(), at(now));
+        let (box_id, store_id) = (self.writer().box_id.as_str(), self.store_id());
+        let claim_no = number(
+            self.query_opt(NEW_CLAIM, &[&source, &box_id, &store_id, &now])
+                .await?,
+        );
+        let applied_no = number(
+            self.query_opt(TAKE, &[&source, &claim_no, &box_id, &store_id, &now])
+                .await?,
+        );
+        for close in [CLOSE_AGENTS, CLOSE_QUEUES] {
+            self.execute(close, &[&source, &now, &applied_no]).await?;
+        }
+        Ok(Claim {
+            claim_no,
+            roster_pending: true,
+        })
+    }
+
+    async fn next_applied_no(
+        &mut self,
+        source: &SourceName,
+        claim_no: i64,
+        now: WallTime,
+    ) -> Result<Option<i64>, SendError> {
+        let key = source.as_str();
+        let next = self.query_opt(NEXT, &[&key, &claim_no, &at(now)]).await?;
+        Ok(next.map(|row| row.get(0)))
+    }
 }
 
 fn number(row: Option<tokio_postgres::Row>) -> i64 {
     row.expect("an insert that returns its row").get(0)
 }
 
-/// The next `applied_no` of the source, as long as the claim is ours. Its row is locked from here
-/// to the end of the transaction, so that the order of numbers is the order of commits.
-pub(super) async fn next_applied_no(
-    session: &Session,
-    source: &SourceName,
-    claim_no: i64,
-    now: WallTime,
-) -> Result<i64, SendError> {
-    let key = source.as_str();
-    let next = session
-        .query_opt(NEXT, &[&key, &claim_no, &at(now)])
-        .await?;
-    if let Some(row) = next {
-        return Ok(row.get(0));
-    }
-    match current(session, source).await? {
-        Some(held) => Err(claimed_by(&held, session.writer(), source)),
-        None => Err(vanished(source)),
-    }
-}
-
 /// The roster was sent under the claim.
 pub(super) async fn roster_sent(session: &Session, source: &SourceName) -> Result<(), SendError> {
     let key = source.as_str();
     session.execute(ROSTER_SENT, &[&key]).await.map(drop)
-}
-
-async fn current(session: &Session, source: &SourceName) -> Result<Option<Held>, SendError> {
-    let key = source.as_str();
-    let row = session.query_opt(CURRENT, &[&key]).await?;
-    Ok(row.map(|row| Held {
-        claim_no: row.get(0),
-        box_id: row.get(1),
-        store_id: row.get(2),
-        roster_pending: row.get(3),
-    }))
-}
-
-async fn had_claim(session: &Session, source: &SourceName) -> Result<bool, SendError> {
-    let key = source.as_str();
-    let writer = session.writer();
-    let (box_id, store_id) = (writer.box_id.as_str(), writer.store_id.to_string());
-    let row = session
-        .query_opt(HAD_CLAIM, &[&key, &box_id, &store_id])
-        .await?;
-    Ok(row.is_some())
 }

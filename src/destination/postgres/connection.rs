@@ -9,13 +9,11 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::super::sql::{Claim, SeenHours, Stamp, Stamps};
+use super::super::sql::{ProcedureName, Stamps, Standing, Transactional, within};
 use super::super::{Secret, SendError, Writer, tls};
 use super::options::ServerHost;
 use super::pipeline::{Params, Pipeline};
 use super::{PostgresOptions, claim, error, statements};
-use crate::domain::ids::SourceName;
-use crate::domain::timestamp::WallTime;
 
 /// A peer that is gone is noticed after this while something is under way.
 const PEER_SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -28,12 +26,7 @@ pub(super) struct Session {
     /// By their text before the names were filled in.
     prepared: HashMap<&'static str, Statement>,
     after_apply: Option<(String, Statement)>,
-    seen: SeenHours,
-    writer: Writer,
-    /// Claims that this connection holds; a lost one is noticed by the next stamp.
-    claims: HashMap<SourceName, i64>,
-    /// Taken in the transaction that runs; known only once it is committed.
-    fresh: HashMap<SourceName, i64>,
+    pub(super) standing: Standing,
 }
 
 /// Connects and logs in. The connection's other half runs by itself until the client is dropped.
@@ -115,7 +108,7 @@ async fn set_up(client: &Client, options: &PostgresOptions) -> Result<(), SendEr
         client.batch_execute(&settings).await?;
         client.query_one("SHOW server_encoding", &[]).await
     };
-    let row = within(options, setting)
+    let row = within(options.limit(), setting)
         .await?
         .map_err(error::sql(&place))?;
     let encoding: String = row.get(0);
@@ -126,22 +119,6 @@ async fn set_up(client: &Client, options: &PostgresOptions) -> Result<(), SendEr
         format!("{place}: the database's encoding is {encoding}"),
         "names and states hold any character: use a database with the encoding UTF8",
     ))
-}
-
-/// A call that the server does not answer in time is given up, and its connection with it.
-pub(super) async fn within<T>(
-    options: &PostgresOptions,
-    call: impl Future<Output = T>,
-) -> Result<T, SendError> {
-    // The server's own limit comes first where the server lives.
-    let limit = options.statement_timeout + PEER_SILENCE_MAX;
-    timeout(limit, call).await.map_err(|_| {
-        SendError::unreachable(format!(
-            "{}: no answer within {} s",
-            options.server,
-            limit.as_secs()
-        ))
-    })
 }
 
 impl Session {
@@ -161,7 +138,7 @@ impl Session {
         let after_apply = match &options.after_apply {
             Some(procedure) => {
                 let name = procedure.to_string();
-                let statement = client.prepare(&procedure.call()).await;
+                let statement = client.prepare(&call_of(procedure)).await;
                 let statement = statement.map_err(error::after_apply(&place, &name))?;
                 Some((name, statement))
             }
@@ -172,23 +149,16 @@ impl Session {
             place,
             prepared,
             after_apply,
-            seen: SeenHours::default(),
-            writer: writer.clone(),
-            claims: HashMap::new(),
-            fresh: HashMap::new(),
+            standing: Standing::new(writer),
         })
     }
 
-    pub(super) fn seen(&mut self) -> &mut SeenHours {
-        &mut self.seen
-    }
-
-    pub(super) fn seen_hours(&self) -> &SeenHours {
-        &self.seen
-    }
-
     pub(super) fn writer(&self) -> &Writer {
-        &self.writer
+        self.standing.writer()
+    }
+
+    pub(super) fn store_id(&self) -> String {
+        self.writer().store_id.to_string()
     }
 
     fn statement(&self, template: &'static str) -> &Statement {
@@ -232,64 +202,6 @@ impl Session {
         Pipeline::new(&self.client, &self.prepared, &self.place)
     }
 
-    pub(super) async fn begin(&mut self) -> Result<(), SendError> {
-        self.fresh.clear();
-        let level = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-        let begun = self.client.batch_execute(level).await;
-        begun.map_err(error::sql(&self.place))
-    }
-
-    pub(super) async fn commit(&mut self) -> Result<(), SendError> {
-        let committed = self.client.batch_execute("COMMIT").await;
-        committed.map_err(error::sql(&self.place))?;
-        self.claims.extend(self.fresh.drain());
-        Ok(())
-    }
-
-    /// Forgets what the transaction had; whether the connection can be used on.
-    pub(super) async fn roll_back(&mut self) -> bool {
-        self.fresh.clear();
-        self.seen = SeenHours::default();
-        self.client.batch_execute("ROLLBACK").await.is_ok()
-    }
-
-    /// Our claim of the source, taken where that is allowed.
-    pub(super) async fn claim(
-        &mut self,
-        source: &SourceName,
-        now: WallTime,
-    ) -> Result<Claim, SendError> {
-        let claim = claim::hold_or_take(self, source, now).await?;
-        self.fresh.insert(source.clone(), claim.claim_no);
-        Ok(claim)
-    }
-
-    /// The claim and the next `applied_no` of each source.
-    pub(super) async fn stamps<'a>(
-        &mut self,
-        sources: impl IntoIterator<Item = &'a SourceName>,
-        now: WallTime,
-    ) -> Result<Stamps, SendError> {
-        let mut stamps = Stamps::new();
-        for source in sources {
-            if stamps.contains_key(source) {
-                continue;
-            }
-            let known = self.claims.get(source).or(self.fresh.get(source)).copied();
-            let claim_no = match known {
-                Some(claim_no) => claim_no,
-                None => self.claim(source, now).await?.claim_no,
-            };
-            let applied_no = claim::next_applied_no(self, source, claim_no, now).await?;
-            let stamp = Stamp {
-                claim_no,
-                applied_no,
-            };
-            stamps.insert(source.clone(), stamp);
-        }
-        Ok(stamps)
-    }
-
     /// Calls the site's procedure for what this transaction wrote, and for what was written since
     /// its last call.
     pub(super) async fn after_apply(&self, stamps: &Stamps) -> Result<(), SendError> {
@@ -308,4 +220,33 @@ impl Session {
         }
         Ok(())
     }
+}
+
+impl Transactional for Session {
+    async fn begin(&mut self) -> Result<(), SendError> {
+        self.standing.begun();
+        let level = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+        let begun = self.client.batch_execute(level).await;
+        begun.map_err(error::sql(&self.place))
+    }
+
+    async fn commit(&mut self) -> Result<(), SendError> {
+        let committed = self.client.batch_execute("COMMIT").await;
+        committed.map_err(error::sql(&self.place))?;
+        self.standing.committed();
+        Ok(())
+    }
+
+    async fn roll_back(&mut self) -> bool {
+        self.standing.rolled_back();
+        self.client.batch_execute("ROLLBACK").await.is_ok()
+    }
+}
+
+fn call_of(procedure: &ProcedureName) -> String {
+    format!(
+        "CALL \"{}\".\"{}\"($1::text, $2::bigint, $3::bigint)",
+        procedure.schema(),
+        procedure.name()
+    )
 }

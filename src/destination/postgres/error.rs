@@ -31,11 +31,6 @@ pub(super) fn sql(place: &str) -> impl Fn(Error) -> SendError + '_ {
     }
 }
 
-/// The loop opens again after this.
-pub(super) fn not_open() -> SendError {
-    SendError::unreachable("the database is not open")
-}
-
 /// An error inside the site's own procedure. What the server can mend by itself stays a retry;
 /// everything else is for the person who wrote the procedure.
 pub(super) fn after_apply<'a>(place: &'a str, name: &'a str) -> impl Fn(Error) -> SendError + 'a {

@@ -1,7 +1,7 @@
 //! `wfm_box` and `wfm_feed_health`: the latest heartbeat.
 
 use super::super::SendError;
-use super::super::sql::count;
+use super::super::sql::{self, count, hold_or_take};
 use super::connection::Session;
 use super::pipeline::{at, maybe_text, text};
 use super::roster;
@@ -42,9 +42,9 @@ pub(super) async fn write(
 ) -> Result<(), SendError> {
     box_row(session, beat).await?;
     for feed in &beat.feeds {
-        session.claim(&feed.source, now).await?;
+        hold_or_take(session, &feed.source, now).await?;
         if let Some(imported_at) = feed_row(session, beat, feed).await? {
-            let stamps = session.stamps([&feed.source], now).await?;
+            let stamps = sql::stamps(session, [&feed.source], now).await?;
             let stamp = stamps[&feed.source];
             roster::seen(session, &feed.source, imported_at, stamp).await?;
             session.after_apply(&stamps).await?;

@@ -27,9 +27,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use self::connection::{Session, within};
+use self::connection::Session;
 use super::rows::Rows;
-use super::{Destination, Receipt, Secret, SendError, Writer, runtime};
+use super::sql::{self, claim_all, kept_runtime, not_open, transact, within};
+use super::{Destination, Receipt, Secret, SendError, Writer};
 use crate::clock::Clock;
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
@@ -38,8 +39,9 @@ use crate::domain::reconcile::{Day, Holdings};
 use crate::domain::record::{AgentChange, QueueChange};
 use crate::domain::timestamp::WallTime;
 
-pub use options::{PostgresOptions, ProcedureName, ServerHost, ServerUrl, SqlName};
-pub use schema::{MIGRATIONS, Migration};
+pub use super::sql::{Migration, ProcedureName, SqlName};
+pub use options::{PostgresOptions, ServerHost, ServerUrl};
+pub use schema::MIGRATIONS;
 
 /// A PostgreSQL database that holds the neutral tables.
 pub struct PostgresDestination {
@@ -81,19 +83,10 @@ impl PostgresDestination {
         self
     }
 
-    fn runtime(&mut self) -> Result<Arc<Runtime>, SendError> {
-        if let Some(runtime) = &self.runtime {
-            return Ok(Arc::clone(runtime));
-        }
-        let made = runtime::shared()
-            .map_err(|error| SendError::later(format!("the runtime cannot be started: {error}")))?;
-        Ok(Arc::clone(self.runtime.insert(made)))
-    }
-
     fn connect(&mut self, writer: &Writer, now: WallTime) -> Result<(), SendError> {
         // The former connection is closed first: its locks must not stand in the new one's way.
         self.session = None;
-        let runtime = self.runtime()?;
+        let runtime = kept_runtime(&mut self.runtime)?;
         let (options, migrations) = (&self.options, self.migrations);
         let password = self.password.as_ref();
         let opening = async {
@@ -102,7 +95,7 @@ impl PostgresDestination {
                 schema::prepare(&client, options, migrations, now).await?;
                 Session::prepare(client, options, writer).await
             };
-            within(options, preparing).await?
+            within(options.limit(), preparing).await?
         };
         self.session = Some(runtime.block_on(opening)?);
         Ok(())
@@ -120,7 +113,7 @@ impl PostgresDestination {
             });
         }
         self.in_transaction(async |session| {
-            let stamps = session.stamps(rows.sources.iter().copied(), now).await?;
+            let stamps = sql::stamps(session, rows.sources.iter().copied(), now).await?;
             if again {
                 holdings::forget(session, &rows, &stamps).await?;
             }
@@ -134,29 +127,9 @@ impl PostgresDestination {
         &mut self,
         work: impl AsyncFnOnce(&mut Session) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
-        let mut session = self.session.take().ok_or_else(error::not_open)?;
-        let runtime = self.runtime()?;
-        let options = &self.options;
-        let working = async {
-            let done = async {
-                session.begin().await?;
-                let value = work(&mut session).await?;
-                session.commit().await?;
-                Ok(value)
-            };
-            let result = within(options, done).await.flatten();
-            let reusable = match &result {
-                Ok(_) => true,
-                Err(
-                    SendError::Retry {
-                        unreachable: true, ..
-                    }
-                    | SendError::Held { .. },
-                ) => false,
-                Err(_) => within(options, session.roll_back()).await == Ok(true),
-            };
-            (result, reusable.then_some(session))
-        };
+        let session = self.session.take().ok_or_else(not_open)?;
+        let runtime = kept_runtime(&mut self.runtime)?;
+        let working = transact(session, self.options.limit(), work);
         let (result, session) = runtime.block_on(working);
         self.session = session;
         result
@@ -168,15 +141,7 @@ impl Destination for PostgresDestination {
         let now = self.clock.now().wall;
         self.connect(writer, now)?;
         self.in_transaction(async |session| {
-            for source in &writer.take_over {
-                claim::take_over(session, source, now).await?;
-            }
-            let mut roster_wanted = Vec::new();
-            for source in &writer.sources {
-                if session.claim(source, now).await?.roster_pending {
-                    roster_wanted.push(source.clone());
-                }
-            }
+            let roster_wanted = claim_all(session, now).await?;
             Ok(Receipt {
                 applied: receipt::read(session).await?,
                 roster_wanted,
@@ -193,12 +158,16 @@ impl Destination for PostgresDestination {
     }
 
     fn holdings(&mut self, source: &SourceName, day: Day) -> Result<Option<Holdings>, SendError> {
-        let runtime = self.runtime()?;
+        let runtime = kept_runtime(&mut self.runtime)?;
         let options = &self.options;
         let password = self.password.as_ref();
         let held = runtime.block_on(async {
             let client = connection::connect(options, password).await?;
-            within(options, holdings::read(&client, options, source, day)).await?
+            within(
+                options.limit(),
+                holdings::read(&client, options, source, day),
+            )
+            .await?
         })?;
         Ok(Some(held))
     }
@@ -207,7 +176,7 @@ impl Destination for PostgresDestination {
         let now = self.clock.now().wall;
         self.in_transaction(async |session| {
             let sources = states.iter().map(|state| &state.source);
-            let stamps = session.stamps(sources, now).await?;
+            let stamps = sql::stamps(session, sources, now).await?;
             write::current_states(session, states, &stamps).await?;
             session.after_apply(&stamps).await
         })
@@ -221,7 +190,7 @@ impl Destination for PostgresDestination {
     ) -> Result<(), SendError> {
         let now = self.clock.now().wall;
         self.in_transaction(async |session| {
-            let stamps = session.stamps([source], now).await?;
+            let stamps = sql::stamps(session, [source], now).await?;
             roster::send_all(session, source, agents, queues, stamps[source]).await?;
             claim::roster_sent(session, source).await?;
             session.after_apply(&stamps).await
@@ -234,12 +203,12 @@ impl Destination for PostgresDestination {
     }
 
     fn probe(&mut self) -> Result<(), SendError> {
-        let runtime = self.runtime()?;
+        let runtime = kept_runtime(&mut self.runtime)?;
         let (options, migrations) = (&self.options, self.migrations);
         let password = self.password.as_ref();
         runtime.block_on(async {
             let client = connection::connect(options, password).await?;
-            within(options, schema::check(&client, options, migrations)).await?
+            within(options.limit(), schema::check(&client, options, migrations)).await?
         })
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::super::sql::{Limit, ProcedureName, SqlName, url_part};
+
 /// The port of a server that says none.
 const PORT: u16 = 5432;
-/// With it the longest name of an index stays below PostgreSQL's 63 bytes.
-const NAME_CHARS_MAX: usize = 20;
 
 /// Where and how the neutral tables are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl PostgresOptions {
         Self {
             server,
             ca_file: None,
-            schema: SqlName("public".to_owned()),
-            table_prefix: SqlName("wfm_".to_owned()),
+            schema: SqlName::known("public"),
+            table_prefix: SqlName::known("wfm_"),
             manage_schema: true,
             after_apply: None,
             connect_timeout: Duration::from_secs(10),
@@ -58,6 +58,13 @@ impl PostgresOptions {
         server(self) == server(other)
             && self.schema == other.schema
             && self.table_prefix == other.table_prefix
+    }
+
+    pub(super) fn limit(&self) -> Limit<'_> {
+        Limit {
+            place: &self.server,
+            statement_timeout: self.statement_timeout,
+        }
     }
 
     /// A statement with its `{t}` and `{p}` filled in: a table's schema and prefix, and the prefix
@@ -139,8 +146,8 @@ impl FromStr for ServerUrl {
         Ok(Self {
             host,
             port: url.port().unwrap_or(PORT),
-            user: part(url.username(), "user (postgres://user@host/database)")?,
-            database: part(url.path().trim_start_matches('/'), "database")?,
+            user: url_part(url.username(), "user (postgres://user@host/database)")?,
+            database: url_part(url.path().trim_start_matches('/'), "database")?,
             tls: tls.unwrap_or(true) && !is_local,
         })
     }
@@ -169,92 +176,6 @@ fn ssl_mode(mode: &str) -> Result<bool, String> {
              the certificate too) or `disable`"
         )),
         _ => Err("has an unknown sslmode: say `require` or `disable`".to_owned()),
-    }
-}
-
-fn part(text: &str, what: &str) -> Result<String, String> {
-    let decoded = percent_decoded(text).ok_or_else(|| format!("has an unreadable {what}"))?;
-    if decoded.is_empty() || decoded.contains(['/', '\0']) {
-        return Err(format!("names no {what}"));
-    }
-    Ok(decoded)
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    // Form decoding would read `+` as a blank; there is none in a URL's own text.
-    let escaped = text.replace('+', "%2B");
-    let query = format!("x={escaped}");
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    let (_, value) = pairs.next()?;
-    (!value.contains('\u{fffd}')).then(|| value.into_owned())
-}
-
-/// A name that needs no quoting and no escaping: lower-case letters, digits, `_`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SqlName(String);
-
-impl SqlName {
-    /// Takes a name, or says why not.
-    pub fn new(text: &str) -> Result<Self, String> {
-        let begins = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        if begins && text.len() <= NAME_CHARS_MAX && text.bytes().all(plain) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!(
-                "is no name of 1 to {NAME_CHARS_MAX} of a-z, 0-9 and '_', a digit not first"
-            ))
-        }
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SqlName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// `schema.procedure`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcedureName {
-    schema: String,
-    name: String,
-}
-
-impl ProcedureName {
-    /// Takes `schema.procedure`, or says why not. Names are taken as they are written, so that
-    /// upper-case ones work too.
-    pub fn new(text: &str) -> Result<Self, String> {
-        let plain = |part: &str| {
-            !part.is_empty()
-                && part.len() <= 63
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        };
-        match text.split_once('.') {
-            Some((schema, name)) if plain(schema) && plain(name) => Ok(Self {
-                schema: schema.to_owned(),
-                name: name.to_owned(),
-            }),
-            _ => Err("is not \"schema.procedure\"".to_owned()),
-        }
-    }
-
-    pub(super) fn call(&self) -> String {
-        format!(
-            "CALL \"{}\".\"{}\"($1::text, $2::bigint, $3::bigint)",
-            self.schema, self.name
-        )
-    }
-}
-
-impl fmt::Display for ProcedureName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.schema, self.name)
     }
 }
 
@@ -295,17 +216,5 @@ mod tests {
         check("postgres://wfm@db/wfm?sslmode=off", "unknown sslmode");
         check("postgres://wfm@db/wfm?password=hunter2", "parameter");
         check("postgres://wfm@/wfm", "host");
-    }
-
-    #[test]
-    fn names_need_no_quoting() {
-        assert!(SqlName::new("wfm_2").is_ok());
-        for wrong in ["", "2x", "Wfm", "a-b", "a\"b", "a_very_long_name_of_21"] {
-            assert!(SqlName::new(wrong).is_err(), "{wrong}");
-        }
-        assert!(ProcedureName::new("Site.Fill").is_ok());
-        for wrong in ["fill", "a.b.c", "a.", "a.b;drop"] {
-            assert!(ProcedureName::new(wrong).is_err(), "{wrong}");
-        }
     }
 }

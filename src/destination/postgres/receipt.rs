@@ -23,8 +23,7 @@ pub(super) const ADD: &str = "WITH touching AS (
 
 /// The applied ranges of the writer's store, ascending.
 pub(super) async fn read(session: &Session) -> Result<Vec<SeqRange>, SendError> {
-    let writer = session.writer();
-    let (box_id, store_id) = (writer.box_id.as_str(), writer.store_id.to_string());
+    let (box_id, store_id) = (session.writer().box_id.as_str(), session.store_id());
     let rows = session.query(READ, &[&box_id, &store_id]).await?;
     let range = |row: &tokio_postgres::Row| SeqRange::new(seq(row.get(0)), seq(row.get(1)));
     Ok(rows.iter().map(range).collect())
@@ -32,10 +31,9 @@ pub(super) async fn read(session: &Session) -> Result<Vec<SeqRange>, SendError> 
 
 /// What [`ADD`] takes.
 pub(super) fn added(session: &Session, range: SeqRange, now: WallTime) -> OwnedParams<'_> {
-    let writer = session.writer();
     vec![
-        Box::new(writer.box_id.as_str()),
-        Box::new(writer.store_id.to_string()),
+        Box::new(session.writer().box_id.as_str()),
+        Box::new(session.store_id()),
         Box::new(number(range.first)),
         Box::new(number(range.last)),
         Box::new(at(now)),

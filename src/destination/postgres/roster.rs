@@ -8,10 +8,10 @@
 
 use super::super::SendError;
 use super::super::rows::Row;
-use super::super::sql::{Stamp, number};
+use super::super::sql::{Key, Stamp, number};
 use super::connection::Session;
 use super::pipeline::{OwnedParams, Pipeline, at, column, maybe_text, text};
-use super::write::Key;
+use super::write::keyed;
 use crate::domain::ids::{RecordSeq, SourceName};
 use crate::domain::record::{AgentChange, QueueChange, RosterChange};
 use crate::domain::timestamp::WallTime;
@@ -113,7 +113,7 @@ pub(super) fn push_agents<'a>(
     }
     let is_closed = |row: &Row<'_, AgentChange>| row.record.change == RosterChange::Closed;
     let keys = || -> OwnedParams<'a> {
-        let mut params = key.params();
+        let mut params = keyed(key);
         params.push(column(rows, |row| number(row.seq)));
         params.push(column(rows, |row| text(row.record.agent.as_str())));
         params.push(column(rows, |row| at(row.record.valid_from)));
@@ -160,7 +160,7 @@ pub(super) fn push_queues<'a>(
     }
     let is_closed = |row: &Row<'_, QueueChange>| row.record.change == RosterChange::Closed;
     let keys = || -> OwnedParams<'a> {
-        let mut params = key.params();
+        let mut params = keyed(key);
         params.push(column(rows, |row| number(row.seq)));
         params.push(column(rows, |row| text(row.record.queue.as_str())));
         params.push(column(rows, |row| at(row.record.valid_from)));

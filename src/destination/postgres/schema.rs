@@ -1,23 +1,14 @@
-//! Making the tables, and bringing older ones up to date. A migration only ever adds, so that a
-//! box of the version before writes on; each says from which version on a program may.
+//! Making the tables, and bringing older ones up to date.
 
 use std::fmt::Write as _;
 
 use tokio_postgres::Client;
 
 use super::super::SendError;
+use super::super::sql::{Found, Migration, made};
 use super::pipeline::at;
 use super::{PostgresOptions, claim, error};
 use crate::domain::timestamp::WallTime;
-
-/// What brings the tables from one version to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Migration {
-    /// Its statements, with `{t}` before a table's name and `{p}` before an index's.
-    pub sql: &'static str,
-    /// The oldest program (by the version of its tables) that may write them afterwards.
-    pub writable_from: i64,
-}
 
 /// Number n makes version n + 1.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -33,12 +24,12 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS {t}schema (
 );
 ";
 
-/// The tables as they were found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Found {
-    version: i64,
-    writable_from: i64,
-}
+/// How a line begins that makes a table or a view.
+const MAKES: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS ",
+    "CREATE TABLE ",
+    "CREATE VIEW ",
+];
 
 /// Checks the version, and makes what is missing.
 pub(super) async fn prepare(
@@ -48,7 +39,7 @@ pub(super) async fn prepare(
     now: WallTime,
 ) -> Result<(), SendError> {
     let found = find(client, options).await?;
-    if is_current(found, options, migrations)? {
+    if found.is_current(&options.server, migrations)? {
         return Ok(());
     }
     if !options.manage_schema {
@@ -69,47 +60,15 @@ pub(super) async fn check(
     migrations: &[Migration],
 ) -> Result<(), SendError> {
     let found = find(client, options).await?;
-    if is_current(found, options, migrations)? || options.manage_schema {
+    if found.is_current(&options.server, migrations)? || options.manage_schema {
         return Ok(());
     }
     Err(missing(found, options, migrations))
 }
 
-fn is_current(
-    found: Found,
-    options: &PostgresOptions,
-    migrations: &[Migration],
-) -> Result<bool, SendError> {
-    let ours = version_of(migrations);
-    if found.version > ours && found.writable_from > ours {
-        return Err(SendError::held(
-            format!(
-                "{} has tables of version {}, which programs from {} on may write; this one \
-                 knows version {ours}",
-                options.server, found.version, found.writable_from
-            ),
-            "install the newer program; nothing was touched",
-        ));
-    }
-    Ok(found.version >= ours)
-}
-
-fn version_of(migrations: &[Migration]) -> i64 {
-    i64::try_from(migrations.len()).expect("few")
-}
-
 fn missing(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> SendError {
-    let ours = version_of(migrations);
-    SendError::held(
-        format!(
-            "{} has tables of version {} in schema {}, {ours} is needed, and manage_schema is off",
-            options.server, found.version, options.schema
-        ),
-        format!(
-            "set manage_schema = true, or let the database's owner run this:\n{}",
-            ddl(found, options, migrations)
-        ),
-    )
+    let ddl = ddl(found, options, migrations);
+    found.missing(&options.server, &options.schema, migrations, &ddl)
 }
 
 /// What a person runs where the program may not.
@@ -117,7 +76,7 @@ fn ddl(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> Str
     let mut text = String::from("BEGIN;\n");
     let _ = writeln!(text, "CREATE SCHEMA IF NOT EXISTS \"{}\";", options.schema);
     text.push_str(&options.fill(VERSIONS));
-    for (version, migration) in pending(found, migrations) {
+    for (version, migration) in found.pending(migrations) {
         text.push_str(&options.fill(migration.sql));
         let _ = writeln!(
             text,
@@ -127,7 +86,7 @@ fn ddl(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> Str
         );
     }
     let (schema, user) = (&options.schema, options.server.user.replace('"', "\"\""));
-    let made = made(&text).join(", ");
+    let made = made(&text, &MAKES).join(", ");
     let _ = writeln!(
         text,
         "GRANT USAGE ON SCHEMA \"{schema}\" TO \"{user}\";\n\
@@ -135,23 +94,6 @@ fn ddl(found: Found, options: &PostgresOptions, migrations: &[Migration]) -> Str
          COMMIT;"
     );
     text
-}
-
-/// The tables and views that the statements make: nobody needs rights on others in the schema.
-fn made(statements: &str) -> Vec<String> {
-    let made = statements.lines().filter_map(|line| {
-        let rest = line
-            .strip_prefix("CREATE TABLE IF NOT EXISTS ")
-            .or_else(|| line.strip_prefix("CREATE TABLE "))
-            .or_else(|| line.strip_prefix("CREATE VIEW "))?;
-        rest.split_whitespace().next().map(str::to_owned)
-    });
-    made.collect()
-}
-
-fn pending(found: Found, migrations: &[Migration]) -> impl Iterator<Item = (i64, &Migration)> {
-    let numbered = (1_i64..).zip(migrations);
-    numbered.filter(move |(version, _)| *version > found.version)
 }
 
 async fn find(client: &Client, options: &PostgresOptions) -> Result<Found, SendError> {
@@ -169,16 +111,10 @@ async fn find(client: &Client, options: &PostgresOptions) -> Result<Found, SendE
         client.query_opt(&newest, &[]).await
     };
     let row = finding.await.map_err(error::sql(&place))?;
-    Ok(row.map_or(
-        Found {
-            version: 0,
-            writable_from: 0,
-        },
-        |row| Found {
-            version: row.get(0),
-            writable_from: row.get(1),
-        },
-    ))
+    Ok(row.map_or_else(Found::default, |row| Found {
+        version: row.get(0),
+        writable_from: row.get(1),
+    }))
 }
 
 async fn migrate(
@@ -208,9 +144,9 @@ async fn migrate(
     }
     // Another box may have done it while this one waited.
     let found = find(client, options).await?;
-    if !is_current(found, options, migrations)? {
+    if !found.is_current(&options.server, migrations)? {
         run(options.fill(VERSIONS)).await?;
-        for (version, migration) in pending(found, migrations) {
+        for (version, migration) in found.pending(migrations) {
             run(options.fill(migration.sql)).await?;
             let insert = options.fill("INSERT INTO {t}schema VALUES ($1, $2, $3)");
             client

@@ -7,12 +7,12 @@
 
 use super::super::SendError;
 use super::super::rows::{IntervalRow, LastSeen, Row, Rows};
-use super::super::sql::{Stamp, Stamps, current_of, figure, number};
+use super::super::sql::{Key, Parts, Replaced, Stamps, figure, newest_of, number};
 use super::connection::Session;
 use super::pipeline::{OwnedParams, Pipeline, at, column, maybe_text, text};
 use super::{receipt, roster};
 use crate::domain::batch::CurrentState;
-use crate::domain::ids::{Feed, SeqRange, SourceName, StateText};
+use crate::domain::ids::{Feed, SeqRange, StateText};
 use crate::domain::interval::INTERVAL_S;
 use crate::domain::record::{CoverageEntry, IntervalRecord, StateCode, StateTransaction, Suspect};
 use crate::domain::timestamp::WallTime;
@@ -188,90 +188,49 @@ pub(super) async fn batch(
         of_source(session, rows, key).await?;
     }
     for row in &rows.last_seen {
-        session.seen().note(row);
+        session.standing.seen_mut().note(row);
     }
     let mut pipeline = session.pipeline();
     pipeline.push(receipt::ADD, receipt::added(session, range, now));
     pipeline.run().await.map(drop)
 }
 
-/// What all rows of one statement share.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Key<'a> {
-    pub(super) source: &'a SourceName,
-    pub(super) stamp: Stamp,
+/// Source, claim and applied number.
+pub(super) fn keyed(key: Key<'_>) -> OwnedParams<'_> {
+    vec![
+        Box::new(key.source.as_str()),
+        Box::new(key.stamp.claim_no),
+        Box::new(key.stamp.applied_no),
+    ]
 }
 
-impl<'a> Key<'a> {
-    /// Source, claim and applied number.
-    pub(super) fn params(self) -> OwnedParams<'a> {
-        vec![
-            Box::new(self.source.as_str()),
-            Box::new(self.stamp.claim_no),
-            Box::new(self.stamp.applied_no),
-        ]
-    }
-
-    /// Source and applied number.
-    pub(super) fn params_without_claim(self) -> OwnedParams<'a> {
-        vec![
-            Box::new(self.source.as_str()),
-            Box::new(self.stamp.applied_no),
-        ]
-    }
-
-    /// The rows of this source: they are sorted by it.
-    fn of<R>(self, rows: &'a [R], source: impl Fn(&R) -> &SourceName) -> &'a [R] {
-        let from = rows.partition_point(|row| source(row) < self.source);
-        let to = rows.partition_point(|row| source(row) <= self.source);
-        &rows[from..to]
-    }
+/// Source and applied number.
+fn keyed_without_claim(key: Key<'_>) -> OwnedParams<'_> {
+    vec![
+        Box::new(key.source.as_str()),
+        Box::new(key.stamp.applied_no),
+    ]
 }
 
 /// Coverage goes before the intervals whose status follows from it, versions of the roster before
 /// what is seen of them.
 async fn of_source(session: &Session, rows: &Rows<'_>, key: Key<'_>) -> Result<(), SendError> {
-    let intervals = key.of(&rows.intervals, |row| &row.row.record.source);
-    let revisions = key.of(&rows.revisions, |row| &row.record.source);
-    let current = states(key.of(&rows.current, |row| &row.record.source));
-    let mut last_seen = key.of(&rows.last_seen, |row| row.source).to_vec();
-    last_seen.retain(|row| session.seen_hours().is_newer(row));
-
+    let parts = Parts::of(rows, key.source, session.standing.seen());
     let mut pipeline = session.pipeline();
-    roster::push_queues(
-        &mut pipeline,
-        key,
-        key.of(&rows.queues, |row| &row.record.source),
-    );
-    roster::push_agents(
-        &mut pipeline,
-        key,
-        key.of(&rows.agents, |row| &row.record.source),
-    );
-    push_state_codes(
-        &mut pipeline,
-        key,
-        key.of(&rows.codes, |row| &row.record.source),
-    );
-    push_coverage(
-        &mut pipeline,
-        key,
-        key.of(&rows.coverage, |row| &row.record.source),
-    );
-    let written = push_intervals(&mut pipeline, key, intervals);
-    let has_holes = push_revisions(&mut pipeline, key, revisions);
-    push_transactions(
-        &mut pipeline,
-        key,
-        key.of(&rows.transactions, |row| &row.record.source),
-    );
-    push_current(&mut pipeline, key, &current);
-    push_last_seen(&mut pipeline, key, &last_seen);
+    roster::push_queues(&mut pipeline, key, parts.queues);
+    roster::push_agents(&mut pipeline, key, parts.agents);
+    push_state_codes(&mut pipeline, key, parts.codes);
+    push_coverage(&mut pipeline, key, parts.coverage);
+    let written = push_intervals(&mut pipeline, key, parts.intervals);
+    let has_holes = push_revisions(&mut pipeline, key, parts.revisions);
+    push_transactions(&mut pipeline, key, parts.transactions);
+    push_current(&mut pipeline, key, &parts.current);
+    push_last_seen(&mut pipeline, key, &parts.last_seen);
     let changed = pipeline.run().await?;
 
-    let is_late = written.is_some_and(|at| changed[at] < intervals.len() as u64);
+    let is_late = written.is_some_and(|at| changed[at] < parts.intervals.len() as u64);
     if is_late || has_holes {
-        out_of_order(session, key, intervals, revisions).await?;
+        out_of_order(session, key, parts.intervals, parts.revisions).await?;
     }
     Ok(())
 }
@@ -280,7 +239,7 @@ fn push_state_codes<'a>(pipeline: &mut Pipeline<'a>, key: Key<'a>, rows: &'a [Ro
     if rows.is_empty() {
         return;
     }
-    let mut params = key.params();
+    let mut params = keyed(key);
     params.push(column(rows, |row| number(row.seq)));
     params.push(column(rows, |row| text(row.record.state.as_str())));
     params.push(column(rows, |row| row.record.category.as_str()));
@@ -298,7 +257,7 @@ fn push_coverage<'a>(
         return;
     }
     let maybe = |n: Option<u32>| n.map(i64::from);
-    let mut params = key.params();
+    let mut params = keyed(key);
     params.push(column(rows, |row| number(row.seq)));
     params.push(column(rows, |row| row.record.feed.as_str()));
     params.push(column(rows, |row| at(row.record.interval_start.start())));
@@ -322,7 +281,7 @@ fn push_coverage<'a>(
         .map(|row| at(row.record.interval_start.start()))
         .collect();
     if !starts.is_empty() {
-        let mut params = key.params_without_claim();
+        let mut params = keyed_without_claim(key);
         params.push(Box::new(starts));
         pipeline.push(RESTATE, params);
     }
@@ -337,7 +296,7 @@ fn push_intervals<'a>(
     if rows.is_empty() {
         return None;
     }
-    let mut params = key.params();
+    let mut params = keyed(key);
     params.push(Box::new(INTERVAL_S));
     params.push(column(rows, |row| number(row.row.seq)));
     params.push(column(rows, |row| text(row.row.record.queue.as_str())));
@@ -367,16 +326,9 @@ fn push_revisions<'a>(
     if rows.is_empty() {
         return false;
     }
-    let mut has_holes = false;
-    let following = rows.iter().skip(1).map(Some).chain([None]);
-    let replaced = rows.iter().zip(following).map(|(row, next)| {
-        let next = next.filter(|next| is_same_interval(row, next))?;
-        let follows = next.record.revision == row.record.revision + 1;
-        has_holes |= !follows;
-        follows.then(|| at(next.record.answered_at))
-    });
-    let replaced: Vec<_> = replaced.collect();
-    let mut params = key.params();
+    let replaced = Replaced::of(rows);
+    let replaced_at: Vec<_> = replaced.at.iter().map(|end| end.map(at)).collect();
+    let mut params = keyed(key);
     params.push(column(rows, |row| number(row.seq)));
     params.push(column(rows, |row| text(row.record.queue.as_str())));
     params.push(column(rows, |row| at(row.record.interval_start.start())));
@@ -386,24 +338,20 @@ fn push_revisions<'a>(
     params.push(column(rows, |row| figure(row.record.figures.handle_time_s)));
     params.push(column(rows, |row| row.record.suspect.map(Suspect::as_str)));
     params.push(column(rows, |row| at(row.record.answered_at)));
-    params.push(Box::new(replaced));
+    params.push(Box::new(replaced_at));
     params.push(column(rows, |row| row.record.reason.as_str()));
     params.push(column(rows, |row| row.record.run.as_str()));
     pipeline.push(REVISIONS, params);
 
     let later: Vec<_> = rows.iter().filter(|row| row.record.revision > 1).collect();
     if !later.is_empty() {
-        let mut params = key.params();
+        let mut params = keyed(key);
         params.extend(revision_keys(later.iter().copied()));
         let stored: Vec<_> = later.iter().map(|row| at(row.record.answered_at)).collect();
         params.push(Box::new(stored));
         pipeline.push(REPLACED, params);
     }
-    has_holes
-}
-
-fn is_same_interval(a: &Row<'_, IntervalRecord>, b: &Row<'_, IntervalRecord>) -> bool {
-    a.record.queue == b.record.queue && a.record.interval_start == b.record.interval_start
+    replaced.has_holes
 }
 
 fn revision_keys<'a>(rows: impl Iterator<Item = &'a Row<'a, IntervalRecord>>) -> OwnedParams<'a> {
@@ -424,14 +372,14 @@ async fn out_of_order(
     revisions: &[Row<'_, IntervalRecord>],
 ) -> Result<(), SendError> {
     let mut pipeline = session.pipeline();
-    let mut params = key.params_without_claim();
+    let mut params = keyed_without_claim(key);
     params.push(column(intervals, |row| text(row.row.record.queue.as_str())));
     params.push(column(intervals, |row| {
         at(row.row.record.interval_start.start())
     }));
     params.push(column(intervals, |row| at(row.first_stored_at)));
     pipeline.push(STORED_BEFORE, params);
-    let mut params = key.params();
+    let mut params = keyed(key);
     params.extend(revision_keys(revisions.iter()));
     pipeline.push(REPLACED_BY, params);
     pipeline.run().await.map(drop)
@@ -448,7 +396,7 @@ fn push_transactions<'a>(
     let before = |row: &'a Row<'a, StateTransaction>| {
         maybe_text(row.record.previous_state.as_ref().map(StateText::as_str))
     };
-    let mut params = key.params();
+    let mut params = keyed(key);
     params.push(column(rows, |row| number(row.seq)));
     params.push(column(rows, |row| text(row.record.agent.as_str())));
     params.push(column(rows, |row| at(row.record.started_at)));
@@ -463,15 +411,11 @@ fn push_transactions<'a>(
     pipeline.push(TRANSACTIONS, params);
 }
 
-fn states(rows: &[Row<'_, StateTransaction>]) -> Vec<CurrentState> {
-    rows.iter().map(current_of).collect()
-}
-
 fn push_current<'a>(pipeline: &mut Pipeline<'a>, key: Key<'a>, rows: &'a [CurrentState]) {
     if rows.is_empty() {
         return;
     }
-    let mut params = key.params();
+    let mut params = keyed(key);
     params.push(column(rows, |row| number(row.record_seq)));
     params.push(column(rows, |row| text(row.agent.as_str())));
     params.push(column(rows, |row| text(row.state.as_str())));
@@ -487,7 +431,7 @@ fn push_last_seen<'a>(pipeline: &mut Pipeline<'a>, key: Key<'a>, rows: &[LastSee
     }
     let agents: Vec<_> = rows.iter().map(|row| text(row.agent.as_str())).collect();
     let hours: Vec<_> = rows.iter().map(|row| at(row.hour)).collect();
-    let mut params = key.params_without_claim();
+    let mut params = keyed_without_claim(key);
     params.push(Box::new(agents));
     params.push(Box::new(hours));
     pipeline.push(LAST_SEEN, params);
@@ -510,16 +454,4 @@ pub(super) async fn current_states(
         pipeline.run().await?;
     }
     Ok(())
-}
-
-/// A statement may touch a row once.
-fn newest_of(states: &[CurrentState], source: &SourceName) -> Vec<CurrentState> {
-    let mut newest: Vec<_> = states
-        .iter()
-        .filter(|state| state.source == *source)
-        .cloned()
-        .collect();
-    newest.sort_by(|a, b| (&a.agent, b.record_seq).cmp(&(&b.agent, a.record_seq)));
-    newest.dedup_by(|later, kept| later.agent == kept.agent);
-    newest
 }

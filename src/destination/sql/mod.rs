@@ -5,10 +5,25 @@
 //! what a further one must provide.
 
 mod claim;
+mod claiming;
+mod names;
+mod parts;
+mod schema;
+mod session;
 mod stamp;
 
 pub use claim::is_claimed_elsewhere;
-pub(super) use claim::{Claim, Held, Verdict, claimed_by, vanished, verdict};
+pub(super) use claim::{Claim, Held};
+pub(super) use claim::{Verdict, claimed_by, vanished, verdict};
+pub(super) use claiming::{Claiming, claim_all, hold_or_take, stamps};
+pub(super) use names::url_part;
+pub use names::{ProcedureName, SqlName};
+pub(super) use parts::{Key, Parts, Replaced, newest_of};
+pub use schema::Migration;
+pub(super) use schema::{Found, made};
+pub(super) use session::{
+    Limit, Standing, Transactional, kept_runtime, not_open, transact, within,
+};
 pub(super) use stamp::{SeenHours, Stamp, Stamps};
 
 use super::rows::Row;
