@@ -155,6 +155,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("toml::", &["config"]),
     ("rusqlite::", &["destination"]),
     ("tokio_postgres::", &["destination"]),
+    ("tiberius::", &["destination"]),
     ("axum::", &["control", "receive", "simulator"]),
     ("daemonize::", &["lifecycle"]),
     ("anyhow::", &["cli", "main"]),

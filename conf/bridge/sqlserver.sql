@@ -3,15 +3,14 @@
 --
 -- thrio-edge calls it as EXEC product.thrio_edge_applied @source, @first_applied_no,
 -- @last_applied_no inside the transaction that writes its rows. It runs under XACT_ABORT ON: an
--- error takes the rows back and holds the destination with its text.
---
--- This version of thrio-edge does not deliver to SQL Server yet, and no test runs this file.
+-- error takes the rows back and holds the destination with its text. It must neither commit nor roll
+-- back by itself.
 
 IF SCHEMA_ID(N'product') IS NULL EXEC (N'CREATE SCHEMA product');
 GO
 IF OBJECT_ID(N'product.queue_volume') IS NULL
   CREATE TABLE product.queue_volume (
-    queue nvarchar(128) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    queue nvarchar(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
     starts_at datetime2(3) NOT NULL,
     offered bigint NULL,
     abandoned bigint NULL,
@@ -21,7 +20,7 @@ IF OBJECT_ID(N'product.queue_volume') IS NULL
   );
 IF OBJECT_ID(N'product.agent_event') IS NULL
   CREATE TABLE product.agent_event (
-    agent nvarchar(128) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    agent nvarchar(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
     starts_at datetime2(3) NOT NULL,
     code varchar(20) NOT NULL,
     PRIMARY KEY (agent, starts_at)
@@ -31,7 +30,7 @@ IF OBJECT_ID(N'product.thrio_edge_applied') IS NOT NULL
   DROP PROCEDURE product.thrio_edge_applied;
 GO
 CREATE PROCEDURE product.thrio_edge_applied
-  @source varchar(32), @first_applied_no bigint, @last_applied_no bigint
+  @source nvarchar(32), @first_applied_no bigint, @last_applied_no bigint
 AS
 BEGIN
   SET NOCOUNT ON;

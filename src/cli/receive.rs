@@ -89,8 +89,8 @@ fn destination(config: &Config) -> anyhow::Result<&DestinationConfig> {
     };
     let found = found.filter(|one| config::is_database(&one.target));
     found.ok_or_else(|| {
-        let message = "receive.destination: name the [[destination]] of kind sqlite or postgres \
-                       that it writes into";
+        let message = "receive.destination: name the [[destination]] of kind sqlite, postgres or \
+                       sqlserver that it writes into";
         Failure::new(Exit::Configuration, message).into()
     })
 }

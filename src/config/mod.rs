@@ -30,7 +30,7 @@ use std::time::Duration;
 pub use alarm::AlarmConfig;
 pub use destination::{
     DestinationConfig, DestinationTarget, HttpConfig, KINDS_KNOWN, KINDS_OF_THIS_BUILD,
-    PostgresConfig,
+    PostgresConfig, SqlServerConfig,
 };
 pub use keys::{KeyNote, catalogue};
 pub use problem::{ConfigErrors, Problem, Severity, Snippet};

@@ -176,7 +176,8 @@ pub(super) fn check(reader: &Reader<'_>, read: &Read, built: &[Option<Destinatio
     };
     reader.add(Finding {
         field: "receive.destination".to_owned(),
-        ..Finding::error(place, message).hint("name a [[destination]] of kind sqlite or postgres")
+        ..Finding::error(place, message)
+            .hint("name a [[destination]] of kind sqlite, postgres or sqlserver")
     });
 }
 
@@ -184,6 +185,8 @@ pub(super) fn check(reader: &Reader<'_>, read: &Read, built: &[Option<Destinatio
 pub fn is_database(target: &DestinationTarget) -> bool {
     matches!(
         target,
-        DestinationTarget::Sqlite(_) | DestinationTarget::Postgres(_)
+        DestinationTarget::Sqlite(_)
+            | DestinationTarget::Postgres(_)
+            | DestinationTarget::SqlServer(_)
     )
 }

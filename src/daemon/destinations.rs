@@ -12,6 +12,7 @@ use crate::destination::file::FileDestination;
 use crate::destination::http::{Credentials, HttpDestination};
 use crate::destination::postgres::PostgresDestination;
 use crate::destination::sqlite::SqliteDestination;
+use crate::destination::sqlserver::SqlServerDestination;
 use crate::destination::{Destination, Interrupter, Secret};
 use crate::domain::ids::SourceName;
 use crate::forwarder::{ForwardHandle, ForwardSettings, ForwardWorker, shell};
@@ -102,6 +103,12 @@ pub(crate) fn connector(target: &DestinationTarget, clock: Arc<dyn Clock>) -> Bo
             let password = password.map(|secret| Secret::new(secret.provider()));
             let options = config.options.clone();
             Box::new(PostgresDestination::new(options, password, clock))
+        }
+        DestinationTarget::SqlServer(config) => {
+            let password = config.password.as_ref();
+            let password = password.map(|secret| Secret::new(secret.provider()));
+            let options = config.options.clone();
+            Box::new(SqlServerDestination::new(options, password, clock))
         }
         DestinationTarget::Http(config) => {
             let secret = |source: &Option<SecretSource>| {

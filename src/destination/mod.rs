@@ -11,6 +11,7 @@ pub mod runtime;
 mod secret;
 mod sql;
 pub mod sqlite;
+pub mod sqlserver;
 pub mod tls;
 
 pub use crate::domain::delivery::SendError;

@@ -25,7 +25,7 @@ pub(crate) fn described(database: &str) -> Schema {
         } else if let (Some(table), true) = (&table, line.starts_with("| `")) {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             let only = cells[4].split_once(" only: ").map(|(whose, _)| whose);
-            if only.is_some_and(|whose| whose != database) {
+            if only.is_some_and(|whose| !whose.contains(database)) {
                 continue;
             }
             let kind = (!cells[2].is_empty()).then(|| types[cells[2]].clone());

@@ -5,12 +5,14 @@ mod file;
 mod http;
 mod postgres;
 mod sqlite;
+mod sqlserver;
 
 use std::path::Path;
 use std::time::Duration;
 
 pub use self::http::HttpConfig;
 pub use self::postgres::PostgresConfig;
+pub use self::sqlserver::SqlServerConfig;
 use super::build::BATCH_BYTES;
 use super::section::{Finding, Reader, Section};
 use super::source::{allowed_name, subject};
@@ -19,6 +21,7 @@ use super::text;
 use super::tree::{Table, Value};
 use crate::destination::file::FileOptions;
 use crate::destination::sqlite::SqliteOptions;
+use crate::destination::sqlserver::RECORDS_MAX as SQLSERVER_RECORDS_MAX;
 use crate::domain::delivery::{DeliveryOptions, StartAt};
 use crate::domain::ids::{DestinationName, Feed, SourceName};
 use crate::domain::interval::IntervalStart;
@@ -33,7 +36,7 @@ pub const KINDS_KNOWN: [&str; 6] = [
     "file",
 ];
 /// The kinds that this build delivers to.
-pub const KINDS_OF_THIS_BUILD: [&str; 4] = ["sqlite", "postgres", "http", "file"];
+pub const KINDS_OF_THIS_BUILD: [&str; 5] = ["sqlite", "postgres", "sqlserver", "http", "file"];
 
 /// One destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub enum DestinationTarget {
     Sqlite(SqliteOptions),
     /// A PostgreSQL database.
     Postgres(Box<PostgresConfig>),
+    /// A SQL Server database.
+    SqlServer(Box<SqlServerConfig>),
     /// A directory of files.
     File(Box<FileOptions>),
     /// A receiver of batches.
@@ -72,7 +77,9 @@ impl DestinationConfig {
                 let file = format!("{}.json", self.name);
                 config.options.high_water = Some(state_dir.join("http").join(file));
             }
-            DestinationTarget::Sqlite(_) | DestinationTarget::Postgres(_) => {}
+            DestinationTarget::Sqlite(_)
+            | DestinationTarget::Postgres(_)
+            | DestinationTarget::SqlServer(_) => {}
         }
     }
 }
@@ -83,6 +90,7 @@ impl DestinationTarget {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
+            Self::SqlServer(_) => "sqlserver",
             Self::File(_) => "file",
             Self::Http(_) => "http",
         }
@@ -93,10 +101,19 @@ impl DestinationTarget {
         !matches!(self, Self::File(_))
     }
 
+    /// The largest batch that may be asked for there.
+    const fn batch_records_max(&self) -> usize {
+        match self {
+            Self::SqlServer(_) => SQLSERVER_RECORDS_MAX,
+            _ => usize::MAX,
+        }
+    }
+
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Sqlite(a), Self::Sqlite(b)) => a.path == b.path,
             (Self::Postgres(a), Self::Postgres(b)) => a.options.is_same_place(&b.options),
+            (Self::SqlServer(a), Self::SqlServer(b)) => a.options.is_same_place(&b.options),
             (Self::File(a), Self::File(b)) => a.directory == b.directory,
             (Self::Http(a), Self::Http(b)) => a.options.url == b.options.url,
             _ => false,
@@ -126,6 +143,9 @@ pub(super) fn read<'r>(
         Some("postgres") => postgres::read(&section, around)
             .map(Box::new)
             .map(DestinationTarget::Postgres),
+        Some("sqlserver") => sqlserver::read(&section, around)
+            .map(Box::new)
+            .map(DestinationTarget::SqlServer),
         Some("file") => file::read(&section)
             .map(Box::new)
             .map(DestinationTarget::File),
@@ -145,6 +165,7 @@ pub(super) fn read<'r>(
         name: name?.value,
         delivery: DeliveryOptions {
             lanes: target.has_lanes(),
+            batch_records: delivery.batch_records.min(target.batch_records_max()),
             ..delivery
         },
         reconcile_at,
@@ -157,6 +178,7 @@ fn list(section: &Section<'_>, around: &Surroundings) {
     sqlite::read(section);
     file::read(section);
     postgres::read(section, around);
+    sqlserver::read(section, around);
     http::read(section, around);
 }
 
@@ -301,7 +323,7 @@ pub(super) fn check_targets(
                 format!("destination \"{}\" writes into it already", twin.name),
                 "give each its own directory",
             ),
-            DestinationTarget::Postgres(_) => (
+            DestinationTarget::Postgres(_) | DestinationTarget::SqlServer(_) => (
                 "url",
                 format!("destination \"{}\" writes these tables already", twin.name),
                 "give each its own schema or table_prefix",

@@ -29,29 +29,38 @@ pub(super) fn read(section: &Section<'_>, around: &Surroundings) -> Option<Postg
     let password = secret::password_if_given(section, around);
     let is_given = url.is_some();
     let default = PostgresOptions::new(url.map_or_else(no_server, |url| url.value));
-    let name = |key, default: SqlName| {
-        let show = |name: &SqlName| text::quote(name.as_str());
-        section.checked(key, "", show, SqlName::new).or(default)
-    };
+    let (schema, table_prefix) = table_names(section, default.schema, default.table_prefix);
     let options = PostgresOptions {
         ca_file,
-        schema: name("schema", default.schema),
-        table_prefix: name("table_prefix", default.table_prefix),
+        schema,
+        table_prefix,
         manage_schema: section.boolean("manage_schema", default.manage_schema),
-        after_apply: section
-            .checked(
-                "after_apply",
-                "",
-                |name: &ProcedureName| text::quote(&name.to_string()),
-                ProcedureName::new,
-            )
-            .optional()
-            .map(|name| name.value),
+        after_apply: procedure(section),
         connect_timeout: section.span("connect_timeout_s", 1..=300, default.connect_timeout),
         statement_timeout: section.span("statement_timeout_s", 1..=300, default.statement_timeout),
         server: default.server,
     };
     is_given.then_some(PostgresConfig { options, password })
+}
+
+/// The keys `schema` and `table_prefix`.
+pub(super) fn table_names(
+    section: &Section<'_>,
+    schema: SqlName,
+    table_prefix: SqlName,
+) -> (SqlName, SqlName) {
+    let name = |key, default: SqlName| {
+        let show = |name: &SqlName| text::quote(name.as_str());
+        section.checked(key, "", show, SqlName::new).or(default)
+    };
+    (name("schema", schema), name("table_prefix", table_prefix))
+}
+
+/// The key `after_apply`.
+pub(super) fn procedure(section: &Section<'_>) -> Option<ProcedureName> {
+    let show = |name: &ProcedureName| text::quote(&name.to_string());
+    let given = section.checked("after_apply", "", show, ProcedureName::new);
+    given.optional().map(|name| name.value)
 }
 
 /// Stands for the server while the other keys are read.
