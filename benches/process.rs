@@ -67,14 +67,13 @@ impl Site {
     }
 
     /// Fills the journal until `enough` says so; answers how many records it took.
-    fn fill(&self, enough: impl Fn(&Store, u64) -> bool) -> u64 {
+    fn fill(&self, mut load: Load, enough: impl Fn(&Store, u64) -> bool) -> u64 {
         let clock = SystemClock::new();
         let options = StoreOptions::new(self.state_dir(), BoxId::new("bench").expect("plain"));
         fs::create_dir_all(self.state_dir()).expect("room");
         let store = Store::open(&options, clock.now())
             .expect("a fresh folder")
             .store;
-        let mut load = Load::new();
         let mut records = 0;
         while !enough(&store, records) {
             let poll = load.poll(&clock);
@@ -149,32 +148,46 @@ fn pause(time: Duration) {
 /// State transactions of preset XL.
 struct Load {
     rng: fastrand::Rng,
+    /// Changes of one poll.
+    changes: usize,
     agents: Vec<AgentId>,
     states: Vec<StateText>,
     source: SourceName,
 }
 
 impl Load {
-    fn new() -> Self {
+    /// A thousand changes a poll, as after half a minute, of the usual states.
+    fn usual() -> Self {
+        let names = ["Available", "Busy", "Wrapup", "Working", "Lunch"];
+        let states = names.map(|name| StateText::new(name).expect("short"));
+        Self::new(1_000, states.into())
+    }
+
+    /// Blocks that compress badly, so that gigabytes are stored in minutes.
+    fn bulky() -> Self {
+        let mut rng = fastrand::Rng::with_seed(11);
+        let mut text = || -> String { (0..90).map(|_| rng.alphanumeric()).collect() };
+        let states = (0..20_000).map(|_| StateText::new(&text()).expect("short"));
+        Self::new(5_000, states.collect())
+    }
+
+    fn new(changes: usize, states: Vec<StateText>) -> Self {
         let mut rng = fastrand::Rng::with_seed(7);
         let id = |rng: &mut fastrand::Rng| format!("{:024x}", rng.u128(..) >> 32);
-        let names = ["Available", "Busy", "Wrapup", "Working", "Lunch"];
         Self {
             agents: (0..20_000)
                 .map(|_| AgentId::new(&id(&mut rng)).expect("24 digits"))
                 .collect(),
-            states: names
-                .map(|name| StateText::new(name).expect("short"))
-                .into(),
+            states,
             source: SourceName::new("main").expect("plain"),
+            changes,
             rng,
         }
     }
 
-    /// A poll's changes: a thousand, as after half a minute.
     fn poll(&mut self, clock: &SystemClock) -> Vec<Record> {
         let observed_at = clock.now().wall;
-        (0..1_000)
+        (0..self.changes)
             .map(|_| {
                 let state = self.rng.usize(0..self.states.len());
                 Record::Transaction(StateTransaction {
@@ -182,7 +195,7 @@ impl Load {
                     agent: self.agents[self.rng.usize(0..self.agents.len())].clone(),
                     started_at: observed_at.plus_ms(-self.rng.i64(0..5_000)),
                     state: self.states[state].clone(),
-                    category: Category::ALL[state],
+                    category: Category::ALL[state % Category::ALL.len()],
                     previous_state: None,
                     earliest_at: Some(observed_at.plus_ms(-5_000)),
                     observed_at,
@@ -199,8 +212,8 @@ fn start_after_kill() {
     let empty = Site::new(None, false);
     drop(empty.start());
     let stored = Site::new(None, false);
-    let records = stored.fill(|store, records| {
-        records % 100_000 == 0 && store.stats().expect("open").allocated_bytes >= 2 * GB
+    let records = stored.fill(Load::bulky(), |store, records| {
+        records.is_multiple_of(500_000) && store.stats().expect("open").allocated_bytes >= 2 * GB
     });
     drop(stored.start());
     let median = |site: &Site| {
@@ -220,7 +233,7 @@ fn memory(thrio: &Server, backlog: u64) {
     let minutes: u64 = minutes.and_then(|text| text.parse().ok()).unwrap_or(2);
     let site = Site::new(Some(thrio), backlog == 0);
     if backlog > 0 {
-        site.fill(|_, records| records >= backlog);
+        site.fill(Load::usual(), |_, records| records >= backlog);
     }
     drop(site.start());
     let (life, _) = site.start();

@@ -4,10 +4,10 @@
 //! memory (22,000 texts at preset XL), so that encoding a key reads nothing.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::StoreError;
+use super::codec::FastMap;
 use super::tables::{DICTIONARY, Number, ReadTable, SourceNumber, WriteTable, number_of_key};
 use crate::domain::ids::{AgentId, IdError, QueueId, SourceName, StateText};
 
@@ -21,14 +21,14 @@ pub(super) const KIND_STATE_CODE: u8 = 4;
 /// The texts of one kind, both ways.
 #[derive(Debug)]
 struct Names<T> {
-    number: HashMap<T, Number>,
+    number: FastMap<T, Number>,
     list: Vec<T>,
 }
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
         Self {
-            number: HashMap::new(),
+            number: FastMap::default(),
             list: Vec::new(),
         }
     }

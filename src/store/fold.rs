@@ -1,11 +1,9 @@
 //! The state tables follow from the records: this is how, record by record (invariant 1).
 
-use std::collections::HashMap;
-
 use redb::WriteTransaction;
 
 use super::StoreError;
-use super::codec::{names, rows as record_rows};
+use super::codec::{FastMap, names, rows as record_rows};
 use super::dictionary::{Dictionary, state_code_key};
 use super::live::Live;
 use super::rows::{self, AgentRow};
@@ -13,7 +11,7 @@ use super::tables::{
     COVERAGE, DICTIONARY, INTERVALS, Number, ROSTER, ROSTER_AGENT, ROSTER_QUEUE, SealedTable,
     SourceNumber, TIME_INDEX, WriteTable, body, coverage_key, hour_key, interval_key, roster_key,
 };
-use crate::domain::ids::RecordSeq;
+use crate::domain::ids::{RecordSeq, SourceName};
 use crate::domain::record::{Record, StateTransaction};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -21,7 +19,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// What a fold leaves to be taken over once its transaction is committed.
 #[derive(Debug, Default)]
 pub(super) struct Folded {
-    pub(super) agents: HashMap<(SourceNumber, Number), AgentRow>,
+    pub(super) agents: FastMap<(SourceNumber, Number), AgentRow>,
     pub(super) hours: Vec<[u8; 7]>,
     pub(super) grown: i64,
 }
@@ -34,6 +32,8 @@ struct StateTables<'txn> {
     roster: Option<WriteTable<'txn>>,
     codes: Option<WriteTable<'txn>>,
     time_index: Option<WriteTable<'txn>>,
+    /// The last entry of the time index that was found there.
+    indexed: Option<[u8; 7]>,
 }
 
 fn opened<'a, 'txn>(
@@ -62,19 +62,23 @@ pub(super) fn fold<'r>(
         roster: None,
         codes: None,
         time_index: None,
+        indexed: None,
     };
+    let mut last: Option<(&SourceName, SourceNumber)> = None;
     for (record, n) in records.zip(0..) {
         let seq = first.plus(n);
-        folded.grown += tables.index(live, &mut folded.hours, record, seq)?;
+        let source = match last {
+            Some((name, number)) if name == record.source() => number,
+            _ => live.dictionary.source(record.source()),
+        };
+        last = Some((record.source(), source));
+        folded.grown += tables.index(live, &mut folded.hours, source, record, seq)?;
         match record {
-            Record::Transaction(change) => fold_agent(
-                &mut live.dictionary,
-                &mut folded.agents,
-                &live.agents,
-                change,
-                seq,
-            ),
-            other => folded.grown += tables.put(&mut live.dictionary, other, seq)?,
+            Record::Transaction(change) => {
+                let key = (source, live.dictionary.agent(&change.agent));
+                fold_agent(key, &mut folded.agents, &live.agents, change, seq);
+            }
+            other => folded.grown += tables.put(&mut live.dictionary, source, other, seq)?,
         }
     }
     Ok(folded)
@@ -83,16 +87,12 @@ pub(super) fn fold<'r>(
 /// The later of two transactions of an agent is its state. "Later" goes by `started_at`, so that
 /// salvaged records, which are journaled after newer ones, do not turn the clock back.
 fn fold_agent(
-    dictionary: &mut Dictionary,
-    into: &mut HashMap<(SourceNumber, Number), AgentRow>,
-    before: &HashMap<(SourceNumber, Number), AgentRow>,
+    key: (SourceNumber, Number),
+    into: &mut FastMap<(SourceNumber, Number), AgentRow>,
+    before: &FastMap<(SourceNumber, Number), AgentRow>,
     change: &StateTransaction,
     seq: RecordSeq,
 ) {
-    let key = (
-        dictionary.source(&change.source),
-        dictionary.agent(&change.agent),
-    );
     let known = into.get(&key).or_else(|| before.get(&key));
     if known.is_none_or(|row| row.since <= change.started_at) {
         into.insert(key, agent_row(change, seq));
@@ -122,12 +122,16 @@ impl StateTables<'_> {
         &mut self,
         live: &mut Live,
         seen: &mut Vec<[u8; 7]>,
+        source: SourceNumber,
         record: &Record,
         seq: RecordSeq,
     ) -> Result<i64, StoreError> {
-        let source = live.dictionary.source(record.source());
         let key = hour_of(source, record);
-        if seen.last() == Some(&key) || live.hours.contains(&key) || seen.contains(&key) {
+        if self.indexed == Some(key) {
+            return Ok(0);
+        }
+        self.indexed = Some(key);
+        if live.hours.contains(&key) || seen.contains(&key) {
             return Ok(0);
         }
         seen.push(key);
@@ -141,10 +145,10 @@ impl StateTables<'_> {
     fn put(
         &mut self,
         dictionary: &mut Dictionary,
+        source: SourceNumber,
         record: &Record,
         seq: RecordSeq,
     ) -> Result<i64, StoreError> {
-        let source = dictionary.source(record.source());
         match record {
             Record::Transaction(_) => Ok(0),
             Record::Interval(r) => {

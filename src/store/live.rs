@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::DeliveryProgress;
-use super::codec::{BadBytes, Reader, Writer};
+use super::codec::{BadBytes, FastMap, Reader, Writer};
 use super::dictionary::Dictionary;
 use super::rows::AgentRow;
 use super::tables::{Number, SourceNumber};
@@ -96,7 +96,7 @@ pub(super) struct Live {
     pub(super) position: Position,
     pub(super) dictionary: Dictionary,
     /// The last states of the agents that changed since the checkpoint.
-    pub(super) agents: HashMap<(SourceNumber, Number), AgentRow>,
+    pub(super) agents: FastMap<(SourceNumber, Number), AgentRow>,
     pub(super) checkpoint_at: MonoTime,
     /// The next commit writes one although it is not due.
     pub(super) checkpoint_wanted: bool,

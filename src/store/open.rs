@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 
 use super::DeliveryProgress;
-use super::codec::{self, Interner, Reader, Slot, Writer};
+use super::codec::{self, FastMap, Interner, Reader, Slot, Writer};
 use super::dictionary::Dictionary;
 use super::engine::{Engine, guarded};
 use super::fold;
@@ -222,7 +222,7 @@ fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
         installed_at,
         position,
         dictionary: Dictionary::load(&DICTIONARY.read(txn)?)?,
-        agents: HashMap::new(),
+        agents: FastMap::default(),
         checkpoint_at: now.mono,
         checkpoint_wanted: false,
         feeds_known: HashSet::new(),
@@ -338,7 +338,7 @@ fn replay_one(live: &mut Live, key: (u16, u32), row: AgentRow) {
 pub(super) fn write_checkpoint(
     txn: &redb::WriteTransaction,
     live: &mut Live,
-    fresh: &HashMap<(u16, u32), AgentRow>,
+    fresh: &FastMap<(u16, u32), AgentRow>,
 ) -> Result<i64, StoreError> {
     let mut table = AGENT_STATES.write(txn)?;
     let mut grown = 0;

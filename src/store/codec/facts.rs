@@ -1,6 +1,5 @@
 //! State transactions and interval revisions, the bulk of every journal, coded by column.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::bytes::{BadBytes, Reader, Writer, unzigzag, zigzag};
@@ -8,7 +7,7 @@ use super::names::{
     category_from, category_number, origin_from, origin_number, reason_from, reason_number,
     run_from, run_number, suspect_from, suspect_number,
 };
-use super::{Lexicon, Meanings, column};
+use super::{FastMap, Lexicon, Meanings, column};
 use crate::domain::interval::{INTERVAL_S, IntervalStart};
 use crate::domain::record::{Figures, IntervalRecord, StateTransaction};
 use crate::domain::timestamp::WallTime;
@@ -25,14 +24,14 @@ const HAS_HANDLE_TIME: u8 = 4;
 /// The distinct combinations of the fields that take few values, numbered by first appearance.
 struct Shapes<T> {
     list: Vec<T>,
-    number: HashMap<T, u64>,
+    number: FastMap<T, u64>,
 }
 
 impl<T: Copy + Eq + Hash> Shapes<T> {
     fn new() -> Self {
         Self {
             list: Vec::new(),
-            number: HashMap::new(),
+            number: FastMap::default(),
         }
     }
 
@@ -87,10 +86,10 @@ fn expected_start(earliest: Option<WallTime>, observed: WallTime) -> i64 {
     }
 }
 
-pub(super) fn write_transactions(
+pub(super) fn write_transactions<'a>(
     writer: &mut Writer,
-    lexicon: &Lexicon<'_>,
-    all: &[&StateTransaction],
+    lexicon: &Lexicon<'a>,
+    all: &[&'a StateTransaction],
 ) {
     let mut shapes = Shapes::new();
     let numbers: Vec<u64> = all
@@ -211,7 +210,11 @@ pub(super) fn read_transactions(
     Ok(all)
 }
 
-pub(super) fn write_intervals(writer: &mut Writer, lexicon: &Lexicon<'_>, all: &[&IntervalRecord]) {
+pub(super) fn write_intervals<'a>(
+    writer: &mut Writer,
+    lexicon: &Lexicon<'a>,
+    all: &[&'a IntervalRecord],
+) {
     let mut shapes = Shapes::new();
     let numbers: Vec<u64> = all
         .iter()

@@ -16,6 +16,8 @@ pub(crate) use bytes::{BadBytes, Reader, Writer};
 pub(crate) use facts::interval_start;
 pub(crate) use interner::Interner;
 
+use std::collections::HashMap;
+
 use words::Words;
 
 use crate::domain::ids::{AgentId, QueueId, RecordSeq, SeqRange, SourceName, StateText, StoreId};
@@ -23,6 +25,9 @@ use crate::domain::record::{
     AgentChange, CoverageEntry, IntervalRecord, QueueChange, Record, StateCode, StateTransaction,
 };
 use crate::domain::timestamp::WallTime;
+
+/// A map that each record passes. Its keys are the customer's own ids, and its hash is seeded.
+pub(crate) type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// How every block begins.
 pub(crate) const MAGIC: [u8; 4] = *b"TEjb";
@@ -302,7 +307,7 @@ impl<'a> Sorted<'a> {
         }
     }
 
-    fn write_rows(&self, writer: &mut Writer, lexicon: &Lexicon<'_>) {
+    fn write_rows(&self, writer: &mut Writer, lexicon: &Lexicon<'a>) {
         for change in &self.agents {
             writer.varint(lexicon.sources.of(change.source.as_str()));
             writer.varint(lexicon.agents.of(change.agent.as_str()));

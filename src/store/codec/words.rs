@@ -1,28 +1,51 @@
 //! The texts of a block, each once: sorted, so that neighbours share their beginnings.
 
-use std::collections::HashMap;
+use std::cell::Cell;
 
+use super::FastMap;
 use super::bytes::{BadBytes, Reader, Writer};
 
 /// The distinct texts of one kind in one block, with their positions.
 #[derive(Debug, Default)]
 pub(super) struct Words<'a> {
     sorted: Vec<&'a str>,
-    position: HashMap<&'a str, u64>,
+    position: FastMap<&'a str, u64>,
+    /// The text that was asked for last: runs of one source are the rule.
+    last: Cell<Option<(&'a str, u64)>>,
 }
 
 impl<'a> Words<'a> {
     pub(super) fn collect(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut sorted: Vec<&str> = texts.collect();
+        let mut position: FastMap<&str, u64> = FastMap::default();
+        let mut last: Option<&str> = None;
+        for text in texts {
+            if !last.is_some_and(|last| std::ptr::eq(last, text)) {
+                position.insert(text, 0);
+                last = Some(text);
+            }
+        }
+        let mut sorted: Vec<&str> = position.keys().copied().collect();
         sorted.sort_unstable();
-        sorted.dedup();
-        let position = sorted.iter().zip(0..).map(|(&text, n)| (text, n)).collect();
-        Self { sorted, position }
+        for (text, n) in sorted.iter().zip(0..) {
+            position.insert(text, n);
+        }
+        Self {
+            sorted,
+            position,
+            last: Cell::default(),
+        }
     }
 
     /// The position of a text that was among those collected.
-    pub(super) fn of(&self, text: &str) -> u64 {
-        *self.position.get(text).expect("every text was collected")
+    pub(super) fn of(&self, text: &'a str) -> u64 {
+        if let Some((last, known)) = self.last.get()
+            && std::ptr::eq(last, text)
+        {
+            return known;
+        }
+        let position = *self.position.get(text).expect("every text was collected");
+        self.last.set(Some((text, position)));
+        position
     }
 
     /// Count, then for each text: bytes shared with the one before, bytes that follow times two
