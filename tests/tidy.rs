@@ -156,6 +156,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite::", &["destination"]),
     ("tokio_postgres::", &["destination"]),
     ("tiberius::", &["destination"]),
+    ("async_nats::", &["destination"]),
     ("axum::", &["control", "receive", "simulator"]),
     ("daemonize::", &["lifecycle"]),
     ("anyhow::", &["cli", "main"]),

@@ -9,11 +9,12 @@ use super::{Parts, StartError};
 use crate::clock::Clock;
 use crate::config::{DestinationConfig, DestinationTarget, SecretSource};
 use crate::destination::file::FileDestination;
-use crate::destination::http::{Credentials, HttpDestination};
+use crate::destination::http::HttpDestination;
+use crate::destination::jetstream::JetStreamDestination;
 use crate::destination::postgres::PostgresDestination;
 use crate::destination::sqlite::SqliteDestination;
 use crate::destination::sqlserver::SqlServerDestination;
-use crate::destination::{Destination, Interrupter, Secret};
+use crate::destination::{Credentials, Destination, Interrupter, Secret};
 use crate::domain::ids::SourceName;
 use crate::forwarder::{ForwardHandle, ForwardSettings, ForwardWorker, shell};
 use crate::stop::{StopToken, Waker};
@@ -111,19 +112,26 @@ pub(crate) fn connector(target: &DestinationTarget, clock: Arc<dyn Clock>) -> Bo
             Box::new(SqlServerDestination::new(options, password, clock))
         }
         DestinationTarget::Http(config) => {
-            let secret = |source: &Option<SecretSource>| {
-                source.as_ref().map(|source| Secret::new(source.provider()))
-            };
-            let credentials = Credentials {
-                token: secret(&config.token),
-                password: secret(&config.password),
-            };
+            let credentials = credentials(config.token.as_ref(), config.password.as_ref());
             Box::new(HttpDestination::new(
                 config.options.clone(),
                 credentials,
                 clock,
             ))
         }
+        DestinationTarget::JetStream(config) => {
+            let credentials = credentials(config.token.as_ref(), config.password.as_ref());
+            let options = config.options.clone();
+            Box::new(JetStreamDestination::new(options, credentials))
+        }
+    }
+}
+
+fn credentials(token: Option<&SecretSource>, password: Option<&SecretSource>) -> Credentials {
+    let secret = |source: &SecretSource| Secret::new(source.provider());
+    Credentials {
+        token: token.map(secret),
+        password: password.map(secret),
     }
 }
 

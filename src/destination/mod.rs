@@ -5,6 +5,7 @@
 
 pub mod file;
 pub mod http;
+pub mod jetstream;
 pub mod postgres;
 pub mod rows;
 pub mod runtime;
@@ -15,7 +16,7 @@ pub mod sqlserver;
 pub mod tls;
 
 pub use crate::domain::delivery::SendError;
-pub use secret::{ReadSecret, Secret};
+pub use secret::{Credentials, ReadSecret, Secret};
 pub use sql::is_claimed_elsewhere;
 
 use crate::domain::batch::{Batch, CurrentState};

@@ -30,3 +30,12 @@ impl fmt::Debug for Secret {
         f.write_str("Secret")
     }
 }
+
+/// How the box proves who it is, where there is more than one way.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// A token.
+    pub token: Option<Secret>,
+    /// The password to the options' user name.
+    pub password: Option<Secret>,
+}

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
@@ -112,11 +112,19 @@ pub fn journald_is_there() -> bool {
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
+/// A client library that logs every failure as an error: what it means is said by the destination,
+/// once.
+const NOISY: &str = "async_nats";
+
 fn parse_filter(text: &str) -> Result<Targets, LogError> {
-    Targets::from_str(text).map_err(|error| LogError::Filter {
+    let targets = Targets::from_str(text).map_err(|error| LogError::Filter {
         filter: text.to_owned(),
         message: error.to_string(),
-    })
+    })?;
+    if text.contains(NOISY) {
+        return Ok(targets);
+    }
+    Ok(targets.with_target(NOISY, LevelFilter::OFF))
 }
 
 fn journald_layer() -> std::io::Result<BoxedLayer> {

@@ -10,10 +10,10 @@ use url::Url;
 use super::error::Cause;
 use super::http::{self, Failure, Head, Http, Request};
 use super::not_thrio;
-use super::options::{ConnectionOptions, is_loopback, is_under, origin_of};
+use super::options::{ConnectionOptions, is_under, origin_of};
 use crate::clock::Clock;
 use crate::domain::timestamp::{MonoTime, WallTime};
-use crate::transport::{self, mask::Secrets};
+use crate::transport::{self, is_loopback, mask::Secrets};
 
 /// A token lives under 24 h; this leaves time to fail and try again.
 const RENEW_AFTER: Duration = Duration::from_hours(20);

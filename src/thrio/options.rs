@@ -4,7 +4,6 @@
 //! no option ever holds it, and a changed password ends a hold.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use crate::transport::is_loopback;
 
 /// Reads the password, for each login anew. An `Err` says for a person which secret could not be
 /// read and why; it never holds the secret.
@@ -245,13 +246,6 @@ pub(crate) fn origin_of(text: &str) -> Result<Url, String> {
         ),
         _ => Err("a URL that starts with https://".to_owned()),
     }
-}
-
-/// Whether the host, as a URL writes it, is this very machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Whether the host is the domain or lies under it.

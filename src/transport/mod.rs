@@ -8,6 +8,7 @@ pub mod mask;
 pub mod text;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +16,13 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 use url::Url;
 
 use crate::domain::timestamp::WallTime;
+
+/// Whether the host, as a URL writes it, is this very machine.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
 
 /// Makes aws-lc-rs the process's TLS provider, once. `main` calls it first; connections call it
 /// too, so that a test or a library user need not.

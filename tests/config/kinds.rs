@@ -22,7 +22,7 @@ fn examples() -> Vec<Vec<String>> {
                 let is_secret = line.starts_with("password") || line.starts_with("token");
                 secrets += usize::from(is_secret);
                 // Files that this machine does not have, and the other way to log in.
-                let is_left_out = ["ca_file", "client_", "username"]
+                let is_left_out = ["ca_file", "client_", "credentials_file", "username"]
                     .iter()
                     .any(|key| line.starts_with(key));
                 !is_left_out && (!is_secret || secrets == 1)
@@ -121,4 +121,63 @@ fn two_destinations_into_the_same_tables_are_a_mistake() {
     assert_eq!(both(""), ["destination \"a\" writes these tables already"]);
     assert!(both("schema = \"other\"").is_empty());
     assert!(both("table_prefix = \"other_\"").is_empty());
+}
+
+fn jetstream(lines: &str) -> Vec<String> {
+    let text = format!("\n[[destination]]\nname = \"fleet\"\nkind = \"jetstream\"\n{lines}\n");
+    let site = Site::new(&with("", "", &text));
+    assert!(!site.report().contains(CANARY), "{}", site.report());
+    messages(&site)
+}
+
+#[test]
+fn servers_of_a_stream_are_reached_by_tls_and_their_addresses_hold_no_password() {
+    let urls = |urls: &str| jetstream(&format!("urls = [{urls}]"));
+    assert!(urls("\"tls://n1.example.com:4222\", \"tls://n2.example.com:4222\"").is_empty());
+    assert!(urls("\"nats://127.0.0.1:4222\"").is_empty());
+    assert_eq!(
+        urls("\"nats://n1.example.com:4222\""),
+        [
+            "an address in `urls` is nats://, plain text, which is for loopback addresses only: use \
+          tls://"
+        ]
+    );
+    assert_eq!(
+        urls(&format!("\"tls://wfm:{CANARY}@n1.example.com:4222\"")),
+        ["an address in `urls` holds a user or a token: these have keys of their own"]
+    );
+    assert_eq!(urls(""), ["an address in `urls` is missing"]);
+}
+
+#[test]
+fn a_stream_has_plain_names_and_one_login() {
+    let url = "urls = [\"tls://n1.example.com:4222\"]\n";
+    assert_eq!(
+        jetstream(&format!(
+            "{url}stream = \"a.b\"\nsubject_prefix = \"wfm.>\""
+        )),
+        [
+            "`stream` holds more than letters, digits, '-' and '_'",
+            "`subject_prefix` holds more than letters, digits, '-' and '_'"
+        ]
+    );
+    assert_eq!(
+        jetstream(&format!(
+            "{url}username = \"wfm\"\ntoken = \"0123456789abcdef\"\n"
+        )),
+        ["both a user name and a token are set"]
+    );
+}
+
+#[test]
+fn two_destinations_into_the_same_subjects_are_a_mistake() {
+    let one = |name: &str, more: &str| {
+        format!(
+            "[[destination]]\nname = \"{name}\"\nkind = \"jetstream\"\n\
+             urls = [\"tls://n1.example.com:4222\", \"tls://n2.example.com:4222\"]\n{more}\n"
+        )
+    };
+    let both = |more: &str| messages(&Site::new(&with("", "", &(one("a", "") + &one("b", more)))));
+    assert_eq!(both(""), ["destination \"a\" publishes there already"]);
+    assert!(both("subject_prefix = \"other\"").is_empty());
 }

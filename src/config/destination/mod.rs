@@ -3,6 +3,7 @@
 
 mod file;
 mod http;
+mod jetstream;
 mod postgres;
 mod sqlite;
 mod sqlserver;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use self::http::HttpConfig;
+pub use self::jetstream::JetStreamConfig;
 pub use self::postgres::PostgresConfig;
 pub use self::sqlserver::SqlServerConfig;
 use super::build::BATCH_BYTES;
@@ -18,7 +20,7 @@ use super::section::{Finding, Reader, Section};
 use super::source::{allowed_name, subject};
 use super::surroundings::Surroundings;
 use super::text;
-use super::tree::{Table, Value};
+use super::tree::Table;
 use crate::destination::file::FileOptions;
 use crate::destination::sqlite::SqliteOptions;
 use crate::destination::sqlserver::RECORDS_MAX as SQLSERVER_RECORDS_MAX;
@@ -36,7 +38,14 @@ pub const KINDS_KNOWN: [&str; 6] = [
     "file",
 ];
 /// The kinds that this build delivers to.
-pub const KINDS_OF_THIS_BUILD: [&str; 5] = ["sqlite", "postgres", "sqlserver", "http", "file"];
+pub const KINDS_OF_THIS_BUILD: [&str; 6] = [
+    "sqlite",
+    "postgres",
+    "sqlserver",
+    "http",
+    "jetstream",
+    "file",
+];
 
 /// One destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +73,8 @@ pub enum DestinationTarget {
     File(Box<FileOptions>),
     /// A receiver of batches.
     Http(Box<HttpConfig>),
+    /// A NATS JetStream stream.
+    JetStream(Box<JetStreamConfig>),
 }
 
 impl DestinationConfig {
@@ -79,7 +90,8 @@ impl DestinationConfig {
             }
             DestinationTarget::Sqlite(_)
             | DestinationTarget::Postgres(_)
-            | DestinationTarget::SqlServer(_) => {}
+            | DestinationTarget::SqlServer(_)
+            | DestinationTarget::JetStream(_) => {}
         }
     }
 }
@@ -93,12 +105,13 @@ impl DestinationTarget {
             Self::SqlServer(_) => "sqlserver",
             Self::File(_) => "file",
             Self::Http(_) => "http",
+            Self::JetStream(_) => "jetstream",
         }
     }
 
     /// Whether a live lane may run ahead of the backlog there.
     const fn has_lanes(&self) -> bool {
-        !matches!(self, Self::File(_))
+        !matches!(self, Self::File(_) | Self::JetStream(_))
     }
 
     /// The largest batch that may be asked for there.
@@ -116,6 +129,7 @@ impl DestinationTarget {
             (Self::SqlServer(a), Self::SqlServer(b)) => a.options.is_same_place(&b.options),
             (Self::File(a), Self::File(b)) => a.directory == b.directory,
             (Self::Http(a), Self::Http(b)) => a.options.url == b.options.url,
+            (Self::JetStream(a), Self::JetStream(b)) => a.options.is_same_place(&b.options),
             _ => false,
         }
     }
@@ -152,6 +166,9 @@ pub(super) fn read<'r>(
         Some("http") => http::read(&section, around)
             .map(Box::new)
             .map(DestinationTarget::Http),
+        Some("jetstream") => jetstream::read(&section, around)
+            .map(Box::new)
+            .map(DestinationTarget::JetStream),
         _ if reader.is_listing => {
             list(&section, around);
             None
@@ -180,6 +197,7 @@ fn list(section: &Section<'_>, around: &Surroundings) {
     postgres::read(section, around);
     sqlserver::read(section, around);
     http::read(section, around);
+    jetstream::read(section, around);
 }
 
 fn kind(section: &Section<'_>) -> Option<String> {
@@ -328,6 +346,11 @@ pub(super) fn check_targets(
                 format!("destination \"{}\" writes these tables already", twin.name),
                 "give each its own schema or table_prefix",
             ),
+            DestinationTarget::JetStream(_) => (
+                "urls",
+                format!("destination \"{}\" publishes there already", twin.name),
+                "give each its own subject_prefix",
+            ),
             DestinationTarget::Http(_) => (
                 "url",
                 format!("destination \"{}\" sends there already", twin.name),
@@ -337,10 +360,7 @@ pub(super) fn check_targets(
         let Some(entry) = table.get(key) else {
             continue;
         };
-        if let Value::String(_) = &entry.node.value {
-            if !reader.document(&entry.node.place).is_well_formed() {
-                continue;
-            }
+        if reader.document(&entry.node.place).is_well_formed() {
             reader.add(Finding {
                 field: format!("destination.{key}"),
                 ..Finding::error(&entry.node.place, message).hint(hint)

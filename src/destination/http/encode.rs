@@ -18,7 +18,7 @@ const KEPT_BYTES_MAX: usize = 8 << 20;
 
 /// Writes bodies for one store of one box.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(in super::super) struct Encoder {
     format: Format,
     store: String,
     /// The box as JSON, with its quotes.
@@ -38,7 +38,7 @@ struct RosterData<'a> {
 }
 
 impl Encoder {
-    pub(super) fn new(format: Format, box_id: &BoxId, store_id: StoreId) -> Self {
+    pub(in super::super) fn new(format: Format, box_id: &BoxId, store_id: StoreId) -> Self {
         Self {
             format,
             store: store_id.to_string(),
@@ -50,7 +50,7 @@ impl Encoder {
     }
 
     /// The body that was written last.
-    pub(super) fn body(&self) -> &[u8] {
+    pub(in super::super) fn body(&self) -> &[u8] {
         &self.body
     }
 
@@ -68,6 +68,22 @@ impl Encoder {
             }
         }
         self.end();
+    }
+
+    /// As many of the records as fit into so many bytes, but one at least. Answers how many.
+    pub(in super::super) fn run(&mut self, records: &[SequencedRecord], bytes_max: usize) -> usize {
+        self.begin();
+        for (taken, entry) in records.iter().enumerate() {
+            let before = self.body.len();
+            self.record_event(entry);
+            if taken > 0 && self.body.len() >= bytes_max {
+                self.body.truncate(before);
+                self.events -= 1;
+                break;
+            }
+        }
+        self.end();
+        usize::try_from(self.events).unwrap_or(usize::MAX)
     }
 
     pub(super) fn current(&mut self, states: &[CurrentState]) {
@@ -231,7 +247,7 @@ impl Encoder {
 }
 
 /// A text as one segment of a URI's path.
-fn percent_encoded(text: &str) -> String {
+pub(in super::super) fn percent_encoded(text: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     for byte in text.bytes() {

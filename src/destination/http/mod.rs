@@ -10,7 +10,7 @@
 
 mod answer;
 mod compress;
-mod encode;
+pub(super) mod encode;
 mod high_water;
 mod options;
 pub mod protocol;
@@ -27,6 +27,8 @@ use self::encode::Encoder;
 use self::high_water::HighWater;
 use self::protocol::{Applied, AppliedRanges, Claim};
 use super::{Destination, Interrupter, Receipt, Secret, SendError, Writer};
+
+pub use super::Credentials;
 use crate::clock::Clock;
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
@@ -45,15 +47,6 @@ const ANSWER_BYTES_MAX: u64 = 4 << 20;
 const IDLE_CONNECTIONS_MAX: usize = 2;
 /// Answers in a row that acknowledge nothing and refuse nothing, after which a person is needed.
 const STRANGE_MAX: u32 = 5;
-
-/// How the box proves who it is.
-#[derive(Debug, Clone, Default)]
-pub struct Credentials {
-    /// A bearer token.
-    pub token: Option<Secret>,
-    /// The password to the options' user name.
-    pub password: Option<Secret>,
-}
 
 /// A receiver of batches over HTTP.
 pub struct HttpDestination {

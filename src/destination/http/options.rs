@@ -7,6 +7,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use crate::transport::is_loopback;
+
 /// What a body holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -125,21 +127,13 @@ pub fn parse_url(text: &str) -> Result<Url, String> {
     if url.fragment().is_some() {
         return Err("ends in a fragment, which is never sent".to_owned());
     }
-    match (url.scheme(), url.host()) {
+    match (url.scheme(), url.host_str()) {
         ("https", Some(_)) => Ok(url),
-        ("http", Some(host)) if is_loopback(&host) => Ok(url),
+        ("http", Some(host)) if is_loopback(host) => Ok(url),
         ("http", Some(_)) => {
             Err("is plain http, which is for loopback addresses only: use https".to_owned())
         }
         _ => Err("is neither https:// nor http://".to_owned()),
-    }
-}
-
-fn is_loopback(host: &url::Host<&str>) -> bool {
-    match host {
-        url::Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
     }
 }
 

@@ -1,0 +1,15 @@
+//! The JetStream destination on real servers. What is in a stream is counted by reading all of it.
+
+mod cluster;
+#[path = "../support/forwarding_box.rs"]
+#[allow(dead_code, reason = "another kind's tests use the rest of it")]
+mod forwarding_box;
+#[path = "../destination_suite/records.rs"]
+#[allow(dead_code, reason = "another kind's tests use the rest of it")]
+mod records;
+mod refused;
+mod resume;
+mod server;
+mod site;
+mod stream;
+mod tls;
