@@ -1,6 +1,7 @@
 //! A database that is stuck: what waits, and what hears at once that it must.
 
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use thrio_edge::destination::{Destination, Receipt, SendError, Writer};
 use thrio_edge::domain::batch::{Batch, CurrentState};
@@ -8,6 +9,13 @@ use thrio_edge::domain::health::Heartbeat;
 
 use crate::protocol::{Sent, batch, post};
 use crate::site::{Site, token};
+
+/// Calls at once.
+const CALLS: u64 = 40;
+/// How many of them the queue holds, beside the one that is being written.
+const QUEUED: u64 = 8;
+/// An answer that takes longer has been forgotten.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Lets nothing through while it is shut.
 #[derive(Default)]
@@ -79,44 +87,30 @@ fn while_the_database_is_stuck_a_few_wait_and_the_others_hear_503_at_once() {
         move || -> Box<dyn Destination> { Box::new(Gated(Arc::clone(&gate))) }
     };
     let site = Site::with(tempfile::tempdir().expect("a folder"), Box::new(make));
-    let url = site.url();
-    let send = move |n: u64| {
-        let url = url.clone();
-        std::thread::spawn(move || post(&url, token("front-desk"), &batch(n, n)))
+    let (answers, answered) = crossbeam_channel::unbounded();
+    let send = |n: u64| {
+        let (url, answers) = (site.url(), answers.clone());
+        std::thread::spawn(move || {
+            let answer = post(&url, token("front-desk"), &batch(n, n));
+            answers.send(answer).expect("somebody counts");
+        });
     };
-    let first = send(1);
+    let answer = || -> Sent { answered.recv_timeout(PATIENCE).expect("an answer") };
+    send(1);
     gate.wait_for_a_caller();
-    let others: Vec<_> = (2..=40).map(&send).collect();
-    // Those that do not fit are answered while the gate is shut.
-    let mut waiting = Vec::new();
-    let mut refused = 0;
-    for other in others {
-        if waiting.len() < 8 && !is_soon_finished(&other, refused) {
-            waiting.push(other);
-            continue;
-        }
-        let answer: Sent = other.join().expect("no panic");
+    (2..=CALLS).for_each(send);
+    // While the gate is shut nothing leaves the queue: all that does not fit is answered now.
+    for _ in QUEUED..CALLS - 1 {
+        let answer = answer();
         assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.body.contains("busy"), "{answer:?}");
         assert!(answer.retry_after.is_some());
-        refused += 1;
     }
-    assert_eq!(refused + waiting.len(), 39);
-    assert!(waiting.len() <= 8, "the queue holds eight");
+    // And what is left waits, or it could not be applied once the gate opens.
     gate.open();
-    assert_eq!(first.join().expect("no panic").status, 200);
-    for one in waiting {
-        assert_eq!(one.join().expect("no panic").status, 200);
+    for _ in 0..=QUEUED {
+        let answer = answer();
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
-    assert_eq!(gate.passed(), 40 - refused as u64);
-}
-
-/// Whether the call was refused, as most must be; those that wait do so until the gate opens.
-fn is_soon_finished(call: &std::thread::JoinHandle<Sent>, _refused: usize) -> bool {
-    for _ in 0..500 {
-        if call.is_finished() {
-            return true;
-        }
-        std::thread::park_timeout(std::time::Duration::from_millis(2));
-    }
-    false
+    assert_eq!(gate.passed(), QUEUED + 1);
 }

@@ -24,7 +24,7 @@ pub(crate) struct Body {
 pub(crate) struct Sent {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Sent {
