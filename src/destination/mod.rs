@@ -17,7 +17,6 @@ pub mod tls;
 
 pub use crate::domain::delivery::SendError;
 pub use secret::{Credentials, ReadSecret, Secret};
-pub use sql::is_claimed_elsewhere;
 
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;

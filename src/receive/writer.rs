@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::destination::http::protocol::{
     Applied, AppliedRanges, Claim, EventError, NotApplied, event_id,
 };
-use crate::destination::{Destination, SendError, Writer, is_claimed_elsewhere};
+use crate::destination::{Destination, SendError, Writer};
 use crate::domain::batch::CurrentState;
 use crate::domain::ids::{BoxId, SourceName, StoreId};
 use crate::domain::timestamp::MonoTime;
@@ -381,9 +381,9 @@ fn refusal(error: BodyError) -> Outcome {
 }
 
 fn failure(store_id: StoreId, error: SendError) -> Outcome {
-    let claimed = is_claimed_elsewhere(&error);
     match error {
-        SendError::Held { reason, remedy } if claimed => Outcome::Claimed(NotApplied {
+        // Its box must be told, where everything else that holds is the receiver's own to mend.
+        SendError::Claimed { reason, remedy } => Outcome::Claimed(NotApplied {
             message: reason,
             remedy,
             errors: Vec::new(),

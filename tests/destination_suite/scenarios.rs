@@ -49,9 +49,9 @@ fn cell(rows: &[Cells], column: &str) -> Vec<String> {
     cells
 }
 
-fn held(result: Result<impl std::fmt::Debug, SendError>) -> String {
+fn claimed(result: Result<impl std::fmt::Debug, SendError>) -> String {
     match result {
-        Err(SendError::Held { reason, remedy }) => format!("{reason}; {remedy}"),
+        Err(SendError::Claimed { reason, remedy }) => format!("{reason}; {remedy}"),
         other => panic!("{other:?}"),
     }
 }
@@ -326,7 +326,7 @@ pub(crate) fn a_source_belongs_to_one_box_until_a_person_says_otherwise(kind: &d
     let place = kind.place();
     let mut first = opened(place.as_ref());
     let mut second = place.destination(TestClock::at(NOW_MS));
-    let reason = held(second.open(&writer("box-2", 2, &sources())));
+    let reason = claimed(second.open(&writer("box-2", 2, &sources())));
     assert!(
         reason.contains("box \"box-1\"") && reason.contains("claim --source main"),
         "{reason}"
@@ -335,7 +335,7 @@ pub(crate) fn a_source_belongs_to_one_box_until_a_person_says_otherwise(kind: &d
     taking.take_over = vec![source()];
     second.open(&taking).expect("taken over");
     let late = Record::Agent(records::agent("a-1", 20, "Old name"));
-    let reason = held(first.send(&batch(2, &[late])));
+    let reason = claimed(first.send(&batch(2, &[late])));
     assert!(reason.contains("box \"box-2\""), "{reason}");
     assert!(place.table("wfm_agent").is_empty());
 }
@@ -359,12 +359,12 @@ pub(crate) fn a_claim_goes_to_another_box_and_back(kind: &dyn Kind) {
     second.open(&only("box-2", 2)).expect("taken");
     // The other journal counts for itself, and its word is newer all the same.
     state(&mut second, 1, "Second").expect("sent");
-    held(state(&mut first, 901, "Late"));
+    claimed(state(&mut first, 901, "Late"));
     let mut first = place.destination(clock);
     let receipt = first.open(&only("box-1", 1)).expect("taken back");
     assert_eq!(receipt.applied, [SeqRange::new(seq(900), seq(900))]);
     state(&mut first, 901, "Back").expect("sent");
-    held(state(&mut second, 2, "Late"));
+    claimed(state(&mut second, 2, "Late"));
     let rows = place.table("wfm_agent_state_transaction");
     assert_eq!(cell(&rows, "state"), ["Back"]);
     let claims = place.rows("wfm_source_claim", "source = 'main'");
@@ -384,7 +384,7 @@ pub(crate) fn a_new_store_of_the_same_box_goes_on_and_its_elder_twin_is_held(kin
     sent(&mut younger, &batch(1, &record("Busy")));
     let rows = place.table("wfm_agent_state_transaction");
     assert_eq!(cell(&rows, "state"), ["Busy"]);
-    held(elder.open(&writer("box-1", 1, &sources())));
+    claimed(elder.open(&writer("box-1", 1, &sources())));
 }
 
 pub(crate) fn a_claim_closes_the_roster_and_the_roster_opens_it_again(kind: &dyn Kind) {

@@ -8,7 +8,7 @@ use thrio_edge::store::ReadLimit;
 use crate::forwarding_box::copy_files;
 use crate::records::{history, seq, source};
 use crate::server::pause;
-use crate::site::{Site, assert_once, held, opened, part, shared, writer};
+use crate::site::{Site, assert_once, claimed, opened, part, shared, writer};
 
 #[test]
 fn a_box_that_was_killed_before_it_noted_what_it_published_publishes_nothing_twice() {
@@ -160,7 +160,7 @@ fn a_source_of_another_box_holds_until_a_person_claims_it() {
     let mut first = opened(site.destination(), &one);
     first.send(&part(1, 60)).expect("published");
     let mut second = site.destination();
-    let why = held(second.open(&two));
+    let why = claimed(second.open(&two));
     assert!(why.contains("claimed by box \"box%201.a\""), "{why}");
     assert!(why.contains("thrio-edge claim --source main"), "{why}");
     let mut claiming = two.clone();
@@ -169,7 +169,7 @@ fn a_source_of_another_box_holds_until_a_person_claims_it() {
     // The claim stands before anything was published, and ends the former one.
     second.open(&two).expect("opened");
     assert!(first.send(&part(61, 60)).is_err());
-    held(first.open(&one));
+    claimed(first.open(&one));
     second.send(&part(1, 5)).expect("published");
     let expected: Vec<u64> = (1..=60).chain(1..=5).collect();
     assert_eq!(site.seqs(), expected, "a claim holds no record");
@@ -185,7 +185,7 @@ fn of_two_stores_of_one_box_the_replaced_one_is_held_instead_of_both_taking_turn
         .send(&part(1, 20))
         .expect("published");
     assert!(twin.send(&part(21, 20)).is_err());
-    let why = held(twin.open(&old));
+    let why = claimed(twin.open(&old));
     assert!(why.contains("same id"), "{why}");
     opened(site.destination(), &new)
         .send(&part(21, 5))

@@ -247,6 +247,14 @@ pub(crate) fn held<T: std::fmt::Debug>(result: Result<T, SendError>) -> String {
     }
 }
 
+/// What a person reads at a box whose source another has.
+pub(crate) fn claimed<T: std::fmt::Debug>(result: Result<T, SendError>) -> String {
+    match result {
+        Err(SendError::Claimed { reason, remedy }) => format!("{reason}; {remedy}"),
+        other => panic!("not claimed: {other:?}"),
+    }
+}
+
 pub(crate) fn opened(mut to: JetStreamDestination, writer: &Writer) -> JetStreamDestination {
     to.open(writer).expect("opened");
     to

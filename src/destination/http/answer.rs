@@ -114,6 +114,10 @@ impl Judge<'_> {
                 remedy("see whether token, user name and password are those of this box"),
             ),
             403 => SendError::held(message, remedy("let the receiver allow this box to write")),
+            409 => SendError::claimed(
+                message,
+                remedy("if this box shall write the source, take it over with `thrio-edge claim`"),
+            ),
             404 => SendError::held(message, remedy("see whether the path in url is right")),
             413 => SendError::TooLarge { message },
             408 | 425 | 429 | 500..=599 => SendError::Retry {
@@ -233,12 +237,13 @@ mod tests {
         for status in [400, 422] {
             assert!(matches!(failure(status), SendError::Refused { .. }));
         }
-        for status in [401, 403, 404, 405, 409, 415] {
+        for status in [401, 403, 404, 405, 415] {
             assert!(
                 matches!(failure(status), SendError::Held { .. }),
                 "{status}"
             );
         }
+        assert!(matches!(failure(409), SendError::Claimed { .. }));
         assert!(matches!(failure(413), SendError::TooLarge { .. }));
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
             let error = failure(status);

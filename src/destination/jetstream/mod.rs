@@ -272,7 +272,7 @@ fn alone(error: SendError, records: &[SequencedRecord]) -> SendError {
 }
 
 fn is_theirs(source: &SourceName, subject: &str, who: &str) -> SendError {
-    SendError::held(
+    SendError::claimed(
         format!("source {source} is claimed by {who}, which has written {subject} last"),
         format!(
             "if this box shall write it, run `thrio-edge claim --source {source} --destination \

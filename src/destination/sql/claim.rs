@@ -61,14 +61,6 @@ pub(in super::super) fn verdict(held: Option<Held>, writer: &Writer) -> Verdict 
     }
 }
 
-const CLAIMED_BY: &str = "is claimed by";
-
-/// Whether a writer is held because another has the source: its box must be told, where everything
-/// else that holds is the receiver's own to mend.
-pub fn is_claimed_elsewhere(error: &SendError) -> bool {
-    matches!(error, SendError::Held { reason, .. } if reason.contains(CLAIMED_BY))
-}
-
 /// Why the writer is held.
 pub(in super::super) fn claimed_by(
     other: &Held,
@@ -83,9 +75,9 @@ pub(in super::super) fn claimed_by(
     } else {
         format!("box \"{}\"", other.box_id)
     };
-    SendError::held(
+    SendError::claimed(
         format!(
-            "source {source} {CLAIMED_BY} {who} (claim {})",
+            "source {source} is claimed by {who} (claim {})",
             other.claim_no
         ),
         format!(

@@ -12,7 +12,6 @@ mod schema;
 mod session;
 mod stamp;
 
-pub use claim::is_claimed_elsewhere;
 pub(super) use claim::{Claim, Held};
 pub(super) use claim::{Verdict, claimed_by, vanished, verdict};
 pub(super) use claiming::{Claiming, claim_all, hold_or_take, stamps};

@@ -128,7 +128,8 @@ pub(in super::super) async fn transact<S: Transactional, T>(
             SendError::Retry {
                 unreachable: true, ..
             }
-            | SendError::Held { .. },
+            | SendError::Held { .. }
+            | SendError::Claimed { .. },
         ) => false,
         Err(_) => within(limit, session.roll_back()).await == Ok(true),
     };

@@ -84,6 +84,7 @@ mod tests {
                     }
                 }
                 SendError::Held { .. } => "held",
+                SendError::Claimed { .. } => "claimed",
                 SendError::Refused { .. } => "refused",
                 SendError::TooLarge { .. } => "too large",
             };

@@ -59,7 +59,9 @@ pub(super) fn after_apply<'a>(place: &'a str, name: &'a str) -> impl Fn(Error) -
         let meant = sql(place)(error);
         match meant {
             SendError::Retry { .. } => meant,
-            SendError::Held { reason, .. } => in_procedure(name, &reason),
+            SendError::Held { reason, .. } | SendError::Claimed { reason, .. } => {
+                in_procedure(name, &reason)
+            }
             SendError::Refused { message, .. } | SendError::TooLarge { message } => {
                 in_procedure(name, &message)
             }
@@ -199,6 +201,7 @@ mod tests {
             SendError::Retry { unreachable, .. } if *unreachable => "unreachable",
             SendError::Retry { .. } => "later",
             SendError::Held { .. } => "held",
+            SendError::Claimed { .. } => "claimed",
             SendError::Refused { .. } => "refused",
             SendError::TooLarge { .. } => "too large",
         }

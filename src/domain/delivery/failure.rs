@@ -18,10 +18,18 @@ pub enum SendError {
         /// it is back.
         unreachable: bool,
     },
-    /// Waits for a person: credentials, permission, schema, disk, another box's claim.
+    /// Waits for a person: credentials, permission, schema, disk.
     #[error("{reason}; {remedy}")]
     Held {
         /// Why.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Another has the source: waits for a person too, who is told at the box.
+    #[error("{reason}; {remedy}")]
+    Claimed {
+        /// Who has it.
         reason: String,
         /// What to do.
         remedy: String,
@@ -64,6 +72,14 @@ impl SendError {
     /// A person is needed.
     pub fn held(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Held {
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// Another has the source.
+    pub fn claimed(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Claimed {
             reason: reason.into(),
             remedy: remedy.into(),
         }

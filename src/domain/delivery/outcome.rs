@@ -222,7 +222,9 @@ impl DeliveryMachine {
                 }
                 self.wait(now.mono, *retry_after, *unreachable);
             }
-            SendError::Held { reason, remedy } => self.hold(now, reason, remedy),
+            SendError::Held { reason, remedy } | SendError::Claimed { reason, remedy } => {
+                self.hold(now, reason, remedy);
+            }
             SendError::Refused { message, records } => {
                 return self.refused(now, &calling, message, records);
             }
