@@ -7,6 +7,7 @@
 //! replays their points.
 
 mod commands;
+mod http;
 mod postgres;
 #[path = "../support/postgres_server.rs"]
 #[allow(dead_code, reason = "the PostgreSQL tests use more of it")]
@@ -17,12 +18,15 @@ mod sqlite;
 mod truth;
 
 use std::fs;
+use std::path::Path;
 
 use postgres_server::{PASSWORD, PostgresServer};
-use rig::{Rig, kills, seed};
+use rig::{Kills, Rig, kills, seed};
 use rusqlite::Connection;
 use truth::{Expected, assert_delivered};
 
+/// How often the receiver is killed beside.
+const RECEIVER_KILLS: usize = 10;
 /// More than a life lasts, so that a backlog remains until the last kill.
 const RECORDS_PER_KILL: usize = 1_200;
 
@@ -35,7 +39,7 @@ fn killed_in_the_middle_of_batches_to_sqlite_nothing_is_missing_and_nothing_doub
     let observer = sqlite::WriteLock::of(&rig.folder().join("wfm.db"));
     let inside = rig.kill_again_and_again(kills, &observer);
     rig.finish();
-    check_sqlite(&rig, &expected);
+    check_sqlite(&rig, &rig.folder().join("wfm.db"), &expected);
     println!("sqlite: {inside}");
     assert!(inside.is_fair(), "{inside}");
 }
@@ -67,6 +71,35 @@ fn killed_in_the_middle_of_batches_to_postgresql_nothing_is_missing_and_nothing_
     assert!(inside.is_fair(), "{inside}");
 }
 
+/// The box is killed as above, then the receiver, while the box lives on.
+#[test]
+fn killed_at_either_end_of_http_nothing_is_missing_and_nothing_doubled() {
+    let mut receiver = http::Receiver::start();
+    let (url, token) = (receiver.url(), http::TOKEN);
+    let rig = Rig::new(
+        seed(),
+        &format!("kind = \"http\"\nurl = \"{url}\"\ntoken = \"{token}\"\nbackoff_max_s = 1\n"),
+    );
+    let kills = kills(50);
+    let expected = prepared::fill(&rig, 0, (kills + RECEIVER_KILLS) * RECORDS_PER_KILL);
+    let inside = rig.kill_again_and_again(kills, &receiver);
+    let mut of_receiver = Kills {
+        all: RECEIVER_KILLS,
+        inside: 0,
+    };
+    let life = rig.start();
+    for kill in 1..=RECEIVER_KILLS {
+        let wait = |at: &http::Receiver| life.wait_for_calls(1 + kill % 3, at);
+        of_receiver.inside += usize::from(receiver.kill(kill % 8 == 0, wait));
+    }
+    drop(life);
+    rig.finish();
+    check_sqlite(&rig, &receiver.database(), &expected);
+    println!("http: {inside}; of the receiver: {of_receiver}");
+    assert!(inside.is_fair(), "{inside}");
+    assert!(of_receiver.is_fair(), "of the receiver: {of_receiver}");
+}
+
 /// A backup of the state directory comes back, as after a failed upgrade: the destination knows
 /// more than the journal does. What is collected from then on must not pass for sent already.
 #[test]
@@ -96,8 +129,8 @@ fn a_state_directory_of_yesterday_loses_nothing_of_today() {
     );
 }
 
-fn check_sqlite(rig: &Rig, expected: &Expected) {
-    let database = Connection::open(rig.folder().join("wfm.db")).unwrap();
+fn check_sqlite(rig: &Rig, file: &Path, expected: &Expected) {
+    let database = Connection::open(file).unwrap();
     let journal = rig.journal();
     assert_delivered(
         &journal,
@@ -108,7 +141,7 @@ fn check_sqlite(rig: &Rig, expected: &Expected) {
     assert_eq!(sqlite::receipt(&database), [(1, journal.head)]);
 }
 
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -241,7 +241,7 @@ impl Rig {
     }
 }
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thrio-edge"));
     for inherited in [
         "NOTIFY_SOCKET",
@@ -252,6 +252,19 @@ fn program() -> Command {
         command.env_remove(inherited);
     }
     command
+}
+
+/// Stops a process of ours where it is.
+pub(crate) fn freeze(pid: Pid) {
+    kill_process(pid, Signal::STOP).unwrap();
+    // Answers once every thread has stopped.
+    let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+    assert!(stopped.is_some_and(|(_, status)| status.stopped()));
+}
+
+/// Lets it go on.
+pub(crate) fn thaw(pid: Pid) {
+    kill_process(pid, Signal::CONT).unwrap();
 }
 
 fn note(record: &Record, journal: &mut Journal) {
@@ -298,7 +311,7 @@ impl Life {
     }
 
     /// Waits until the given number of calls has begun at the destination, and the last is open.
-    fn wait_for_calls(&self, calls: usize, destination: &dyn Observer) {
+    pub(crate) fn wait_for_calls(&self, calls: usize, destination: &dyn Observer) {
         let (mut begun, mut last) = (0, None);
         self.wait_until("a batch under way", LOOK_PERIOD, || {
             let open = destination.open_batch();
@@ -332,15 +345,12 @@ impl Life {
 
     /// Stops it where it is; it does nothing more until it is killed.
     fn freeze(&self) {
-        kill_process(self.pid, Signal::STOP).unwrap();
-        // Answers once every thread has stopped.
-        let stopped = waitpid(Some(self.pid), WaitOptions::UNTRACED).unwrap();
-        assert!(stopped.is_some_and(|(_, status)| status.stopped()));
+        freeze(self.pid);
     }
 
     /// Lets it go on.
     fn thaw(&self) {
-        kill_process(self.pid, Signal::CONT).unwrap();
+        thaw(self.pid);
     }
 
     /// SIGKILL.
