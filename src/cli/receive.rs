@@ -15,7 +15,7 @@ use crate::lifecycle::exit::Exit;
 use crate::lifecycle::logging;
 use crate::lifecycle::signals::{Asked, Inbox};
 use crate::lifecycle::{panics, service_manager};
-use crate::receive::{AllowedBox, EVENTS_PATH, ReceiveOptions, Receiver};
+use crate::receive::{AllowedBox, BODY_TIMEOUT, EVENTS_PATH, ReceiveOptions, Receiver};
 
 /// Receives from boxes over HTTP into the database that `[receive]` names, until it is told to stop.
 #[derive(Debug, clap::Args)]
@@ -77,6 +77,7 @@ fn options(config: &ReceiveConfig) -> anyhow::Result<ReceiveOptions> {
         listen: config.listen,
         identity: config.identity.clone(),
         boxes: boxes.collect(),
+        body_timeout: BODY_TIMEOUT,
     })
 }
 

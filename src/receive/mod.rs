@@ -33,7 +33,7 @@ use self::listener::Bounded;
 use self::server::Desk;
 use self::tokens::Tokens;
 
-pub use options::{AllowedBox, ReceiveOptions, ServerIdentity};
+pub use options::{AllowedBox, BODY_TIMEOUT, ReceiveOptions, ServerIdentity};
 pub use server::EVENTS_PATH;
 pub use writer::MakeDestination;
 
@@ -107,7 +107,8 @@ impl Receiver {
         let address = listener.local_addr().map_err(bind)?;
         let (handle, writer) =
             writer::spawn(make, clock, on_failure).map_err(ReceiveError::System)?;
-        let desk = Arc::new(Desk::new(options.boxes, tokens, handle));
+        let desk = Desk::new(options.boxes, tokens, handle, options.body_timeout);
+        let desk = Arc::new(desk);
         let router = server::router(Arc::clone(&desk));
         let (shutdown, stopped) = oneshot::channel::<()>();
         let serving =

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::destination::Secret;
 use crate::domain::ids::{BoxId, SourceName};
@@ -15,7 +16,12 @@ pub struct ReceiveOptions {
     pub identity: Option<ServerIdentity>,
     /// The boxes that may write.
     pub boxes: Vec<AllowedBox>,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
 }
+
+/// A batch over the slowest line that a box may have.
+pub const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The certificate that the receiver shows.
 #[derive(Debug, Clone, PartialEq, Eq)]

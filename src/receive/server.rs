@@ -27,8 +27,6 @@ pub const EVENTS_PATH: &str = "/v1/events";
 const BODIES_KIB_MAX: usize = 64 << 10;
 /// How much of a body that is too large is read and thrown away: twice what a box sends at most.
 const DISCARDED_BYTES_MAX: usize = 128 << 20;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an answer may take: less than the 30 s that a box waits, so that it hears why.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -38,15 +36,22 @@ pub(super) struct Desk {
     tokens: RwLock<Tokens>,
     writer: WriterHandle,
     room: Arc<Semaphore>,
+    body_timeout: Duration,
 }
 
 impl Desk {
-    pub(super) fn new(boxes: Vec<AllowedBox>, tokens: Tokens, writer: WriterHandle) -> Self {
+    pub(super) fn new(
+        boxes: Vec<AllowedBox>,
+        tokens: Tokens,
+        writer: WriterHandle,
+        body_timeout: Duration,
+    ) -> Self {
         Self {
             boxes,
             tokens: RwLock::new(tokens),
             writer,
             room: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
+            body_timeout,
         }
     }
 
@@ -163,13 +168,13 @@ async fn apply(State(desk): State<Arc<Desk>>, request: Request<Body>) -> Respons
         None => BODY_BYTES_MAX,
     };
     if length > BODY_BYTES_MAX {
-        discard(body).await;
+        discard(body, desk.body_timeout).await;
         return too_large();
     }
     let Some(room) = desk.room_for(length) else {
         return busy();
     };
-    match timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await {
+    match timeout(desk.body_timeout, to_bytes(body, BODY_BYTES_MAX)).await {
         Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
         Ok(Err(_)) => too_large(),
         Ok(Ok(body)) => {
@@ -181,7 +186,7 @@ async fn apply(State(desk): State<Arc<Desk>>, request: Request<Body>) -> Respons
 
 /// Reads what a client that is still sending has left, for a while: it would not hear the answer
 /// otherwise, but see the connection break, and send as much again.
-async fn discard(body: Body) {
+async fn discard(body: Body, limit: Duration) {
     let mut rest = body.into_data_stream();
     let drained = async {
         let mut bytes = 0;
@@ -193,7 +198,7 @@ async fn discard(body: Body) {
         }
     };
     // Whoever is slower sees it break.
-    let _ = timeout(BODY_TIMEOUT, drained).await;
+    let _ = timeout(limit, drained).await;
 }
 
 fn too_large() -> Response {

@@ -1,5 +1,8 @@
 //! The JetStream destination on real servers. What is in a stream is counted by reading all of it.
 
+#[path = "../support/authority.rs"]
+#[allow(dead_code, reason = "another kind's tests use the rest of it")]
+mod authority;
 mod cluster;
 #[path = "../support/forwarding_box.rs"]
 #[allow(dead_code, reason = "another kind's tests use the rest of it")]

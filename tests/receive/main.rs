@@ -1,13 +1,20 @@
 //! The receiver on real sockets: what real boxes send it, what it refuses, what it does when its
 //! database is stuck, and that neither side's death loses or doubles anything.
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/forwarding_box.rs"]
 #[allow(dead_code, reason = "another kind's tests use the rest of it")]
 mod forwarding_box;
 mod gate;
+mod postgres;
+#[path = "../support/postgres_server.rs"]
+#[allow(dead_code, reason = "another kind's tests use the rest of it")]
+mod postgres_server;
 mod process;
 mod protocol;
 mod site;
+mod tls;
 
 use forwarding_box::agent;
 use site::Site;
@@ -71,6 +78,21 @@ fn a_source_that_another_box_has_is_refused_until_a_person_takes_it_over() {
     );
     let rows = "SELECT COUNT(*) FROM wfm_agent_state_transaction WHERE source = ?";
     assert_eq!(site.number(rows, "main"), 10);
+    second.claim("main");
+    second.run_until_delivered();
+    let owner = "SELECT COUNT(*) FROM wfm_source WHERE source = 'main' AND box_id = ?";
+    assert_eq!(site.number(owner, "north"), 1);
+    // The former one is told when it writes next, and takes nothing back by itself.
+    first.journal_transactions(4);
+    let reason = first.run_until_held();
+    assert!(
+        reason.contains("409") && reason.contains("north"),
+        "{reason}"
+    );
+    assert_eq!(site.number(owner, "north"), 1);
+    first.claim("main");
+    first.run_until_delivered();
+    assert_eq!(site.number(owner, "front-desk"), 1);
 }
 
 #[test]

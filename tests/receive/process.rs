@@ -10,6 +10,7 @@ use thrio_edge::destination::Destination;
 use thrio_edge::domain::delivery::DeliveryOptions;
 
 use crate::forwarding_box::ForwardingBox;
+use crate::postgres_server::wait_until;
 use crate::site::{http, token};
 
 const CONFIG: &str = r#"
@@ -43,9 +44,14 @@ impl Place {
     fn new(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("receive.toml"), config).expect("written");
-        let token = token("front-desk");
-        std::fs::write(folder.path().join("front-desk.token"), token).expect("written");
-        Self { folder }
+        let place = Self { folder };
+        place.write_token(token("front-desk"));
+        place
+    }
+
+    fn write_token(&self, token: &str) {
+        let file = self.folder.path().join("front-desk.token");
+        std::fs::write(file, token).expect("written");
     }
 
     fn command(&self) -> Command {
@@ -100,10 +106,14 @@ impl Life {
         http(&self.url, token("front-desk"))
     }
 
-    fn terminate(mut self) -> (Option<i32>, String) {
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let done = Command::new("kill").args(["-TERM", &pid]).status();
+        let done = Command::new("kill").args([name, &pid]).status();
         assert!(done.expect("kill").success());
+    }
+
+    fn terminate(mut self) -> (Option<i32>, String) {
+        self.signal("-TERM");
         let code = self.child.wait().expect("reaped").code();
         let log = self.log.take().expect("a log").join().expect("no panic");
         (code, log)
@@ -152,6 +162,34 @@ fn killed_again_and_again_in_the_middle_it_loses_and_doubles_nothing() {
     let (code, log) = life.terminate();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("stopped; everything"), "{log}");
+}
+
+#[test]
+fn a_changed_token_counts_from_the_signal_on_and_a_bad_one_locks_its_box_out() {
+    let place = Place::new(CONFIG);
+    let life = place.start();
+    let old = token("front-desk");
+    let new = "another-token-of-front-desk";
+    let knows = |token| http(&life.url, token).probe().is_ok();
+    assert!(knows(old) && !knows(new));
+    place.write_token(new);
+    assert!(knows(old) && !knows(new), "nobody has said so");
+    life.signal("-HUP");
+    wait_until("the new token to count", || knows(new));
+    assert!(!knows(old));
+    // What would be too easy to guess is not taken, and not held against the other boxes.
+    place.write_token("short");
+    life.signal("-HUP");
+    wait_until("the box to be locked out", || !knows(new));
+    place.write_token(old);
+    life.signal("-HUP");
+    wait_until("the first token to count again", || knows(old));
+    let (code, log) = life.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("cannot write: its token has fewer"), "{log}");
+    for token in [old, new] {
+        assert!(!log.contains(token), "{log}");
+    }
 }
 
 fn exit_code(config: &str) -> (Option<i32>, String) {

@@ -13,7 +13,9 @@ use thrio_edge::destination::sqlite::{SqliteDestination, SqliteOptions};
 use thrio_edge::destination::{Destination, Secret};
 use thrio_edge::domain::delivery::DeliveryOptions;
 use thrio_edge::domain::ids::{BoxId, SourceName};
-use thrio_edge::receive::{AllowedBox, EVENTS_PATH, MakeDestination, ReceiveOptions, Receiver};
+use thrio_edge::receive::{
+    AllowedBox, BODY_TIMEOUT, EVENTS_PATH, MakeDestination, ReceiveOptions, Receiver,
+};
 
 use crate::forwarding_box::ForwardingBox;
 
@@ -51,6 +53,15 @@ pub(crate) fn boxes() -> Vec<AllowedBox> {
     BOXES.iter().map(|id| allowed(id)).collect()
 }
 
+pub(crate) fn options() -> ReceiveOptions {
+    ReceiveOptions {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        identity: None,
+        boxes: boxes(),
+        body_timeout: BODY_TIMEOUT,
+    }
+}
+
 pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::new())
 }
@@ -68,24 +79,31 @@ pub(crate) fn http(url: &str, token: &'static str) -> Box<dyn Destination> {
 
 impl Site {
     pub(crate) fn start() -> Self {
+        Self::start_as(|_| {})
+    }
+
+    /// With other settings.
+    pub(crate) fn start_as(change: impl FnOnce(&mut ReceiveOptions)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = SqliteOptions {
+        let sqlite = SqliteOptions {
             path: folder.path().join("wfm.db"),
             busy_timeout: Duration::ZERO,
             ..SqliteOptions::default()
         };
         let make = move || -> Box<dyn Destination> {
-            Box::new(SqliteDestination::new(options.clone(), clock()))
+            Box::new(SqliteDestination::new(sqlite.clone(), clock()))
         };
-        Self::with(folder, Box::new(make))
+        let mut options = options();
+        change(&mut options);
+        Self::run(folder, options, Box::new(make))
     }
 
+    /// With this behind it.
     pub(crate) fn with(folder: TempDir, make: MakeDestination) -> Self {
-        let options = ReceiveOptions {
-            listen: "127.0.0.1:0".parse().expect("an address"),
-            identity: None,
-            boxes: boxes(),
-        };
+        Self::run(folder, options(), make)
+    }
+
+    fn run(folder: TempDir, options: ReceiveOptions, make: MakeDestination) -> Self {
         let receiver = Receiver::start(options, make, clock(), Box::new(|| {}));
         Self {
             folder,
@@ -100,6 +118,17 @@ impl Site {
     pub(crate) fn url_of(&self, path: &str) -> String {
         let receiver = self.receiver.as_ref().expect("it runs");
         format!("http://{}{path}", receiver.address())
+    }
+
+    /// What a monitor hears.
+    pub(crate) fn status_of(&self, path: &str) -> u16 {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .build()
+            .new_agent();
+        let answer = agent.get(self.url_of(path)).call().expect("an answer");
+        answer.status().as_u16()
     }
 
     pub(crate) fn database(&self) -> PathBuf {

@@ -16,7 +16,7 @@ use thrio_edge::domain::record::{
     AgentChange, Category, Origin, Record, RosterChange, StateTransaction,
 };
 use thrio_edge::domain::timestamp::{MonoTime, Now, WallTime};
-use thrio_edge::forwarder::{ForwardSettings, ForwardWorker, shell};
+use thrio_edge::forwarder::{ForwardCommand, ForwardHandle, ForwardSettings, ForwardWorker, shell};
 use thrio_edge::stop::{StopToken, Waker};
 use thrio_edge::store::{Commit, Store, StoreOptions};
 
@@ -29,6 +29,7 @@ pub(crate) struct ForwardingBox {
     pub(crate) folder: TempDir,
     pub(crate) store: Store,
     worker: ForwardWorker,
+    handle: ForwardHandle,
     options: DeliveryOptions,
     destination: Box<dyn Destination>,
     box_id: String,
@@ -57,11 +58,12 @@ impl ForwardingBox {
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = open(folder.path(), box_id);
-        let worker = worker(&store, source, options.clone());
+        let (worker, handle) = worker(&store, source, options.clone());
         Self {
             folder,
             store,
             worker,
+            handle,
             options,
             destination,
             box_id: box_id.to_owned(),
@@ -89,15 +91,21 @@ impl ForwardingBox {
     fn reopen(&mut self, copy: Option<&Path>, destination: Box<dyn Destination>) {
         let other = tempfile::tempdir().expect("a folder");
         let placeholder = open(other.path(), &self.box_id);
-        self.worker = worker(&placeholder, &self.source, self.options.clone());
+        (self.worker, _) = worker(&placeholder, &self.source, self.options.clone());
         // The former store must be closed before its file is opened again.
         drop(std::mem::replace(&mut self.store, placeholder));
         if let Some(copy) = copy {
             copy_files(copy, self.folder.path());
         }
         self.store = open(self.folder.path(), &self.box_id);
-        self.worker = worker(&self.store, &self.source, self.options.clone());
+        (self.worker, self.handle) = worker(&self.store, &self.source, self.options.clone());
         self.destination = destination;
+    }
+
+    /// A person takes the source over, with the next opening.
+    pub(crate) fn claim(&self, source: &str) {
+        let source = SourceName::new(source).expect("a name");
+        assert!(self.handle.send(ForwardCommand::Claim(source)));
     }
 
     pub(crate) fn journal_transactions(&mut self, count: u64) {
@@ -198,7 +206,7 @@ fn open(folder: &Path, box_id: &str) -> Store {
         .store
 }
 
-fn worker(store: &Store, source: &str, options: DeliveryOptions) -> ForwardWorker {
+fn worker(store: &Store, source: &str, options: DeliveryOptions) -> (ForwardWorker, ForwardHandle) {
     let box_id = store.box_id();
     let settings = ForwardSettings {
         name: name(),
@@ -217,9 +225,7 @@ fn worker(store: &Store, source: &str, options: DeliveryOptions) -> ForwardWorke
         seed: 1,
     };
     let waker = Waker::new(&StopToken::new());
-    ForwardWorker::new(settings, store.clone(), waker)
-        .expect("restored")
-        .0
+    ForwardWorker::new(settings, store.clone(), waker).expect("restored")
 }
 
 fn transaction(source: &str, n: i64) -> StateTransaction {
