@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{self, RetentionPolicy, StorageType, Stream};
@@ -19,6 +20,9 @@ use crate::transport::text;
 
 /// A stream with as few messages a subject is a key-value bucket, not a log.
 const MESSAGES_PER_SUBJECT_FEW: i64 = 64;
+
+/// How long a line that nobody answers may take to leave.
+const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the subject of heartbeats ends.
 const HEARTBEAT_END: &str = ".heartbeat";
@@ -209,9 +213,6 @@ impl Link {
     }
 }
 
-/// How long the next line may take to leave.
-const TELL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-
 fn settings(
     options: &JetStreamOptions,
     heard: Arc<watch::Sender<Heard>>,
@@ -310,13 +311,27 @@ fn subjects(options: &JetStreamOptions) -> Vec<String> {
     Feed::ALL.into_iter().map(subject).collect()
 }
 
+/// Whether the one pattern takes everything that the other does.
+fn covers(pattern: &str, other: &str) -> bool {
+    let mut others = other.split('.');
+    for token in pattern.split('.') {
+        match (token, others.next()) {
+            (">", Some(_)) => return true,
+            ("*", Some(other)) if other != ">" => {}
+            (token, Some(other)) if token == other => {}
+            _ => return false,
+        }
+    }
+    others.next().is_none()
+}
+
 /// Whether what is published there is kept for every reader, and can be read back as it is.
 fn check(found: &stream::Config, options: &JetStreamOptions) -> Result<(), SendError> {
     let name = &options.stream;
-    let all = format!("{}.>", options.subject_prefix);
+    let is_taken = |subject: &String| found.subjects.iter().any(|taken| covers(taken, subject));
     let missing = subjects(options)
         .into_iter()
-        .find(|subject| !found.subjects.contains(subject) && !found.subjects.contains(&all));
+        .find(|subject| !is_taken(subject));
     let few = 1..=MESSAGES_PER_SUBJECT_FEW;
     let wrong = if let Some(subject) = missing {
         format!("does not take {subject}")
@@ -349,4 +364,33 @@ fn check(found: &stream::Config, options: &JetStreamOptions) -> Result<(), SendE
         options.replicas
     );
     Err(SendError::held(format!("stream {name} {wrong}"), remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_takes_what_lies_below_it_and_nothing_beside() {
+        let subject = "eu.wfm.*.realtime";
+        for wide in [
+            subject,
+            "eu.wfm.>",
+            "eu.>",
+            ">",
+            "*.wfm.*.*",
+            "eu.*.*.realtime",
+        ] {
+            assert!(covers(wide, subject), "{wide}");
+        }
+        for narrow in [
+            "eu.wfm.main.realtime",
+            "eu.wfm.*.historical",
+            "eu.wfm.*",
+            "us.>",
+            "eu.wfm.*.realtime.>",
+        ] {
+            assert!(!covers(narrow, subject), "{narrow}");
+        }
+    }
 }
