@@ -22,7 +22,14 @@ const STREAM_SEALED: ErrorCode = ErrorCode(10109);
 
 /// What a failure to connect means.
 pub(super) fn connecting(error: &ConnectError) -> SendError {
-    let message = format!("nats: {}", text::excerpt(&error.to_string()));
+    let kind = error.kind().to_string();
+    // A cause that says the same again is left out.
+    let message = match error.source().map(ToString::to_string) {
+        Some(cause) if !cause.contains(&kind) => {
+            format!("nats: {kind}: {}", text::excerpt(&cause))
+        }
+        _ => format!("nats: {kind}"),
+    };
     match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             SendError::held(
