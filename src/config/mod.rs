@@ -29,8 +29,8 @@ use std::time::Duration;
 
 pub use alarm::AlarmConfig;
 pub use destination::{
-    DestinationConfig, DestinationTarget, HttpConfig, JetStreamConfig, KINDS_KNOWN,
-    KINDS_OF_THIS_BUILD, PostgresConfig, SqlServerConfig,
+    DestinationConfig, DestinationTarget, HttpConfig, JetStreamConfig, KINDS, PostgresConfig,
+    SqlServerConfig,
 };
 pub use keys::{KeyNote, catalogue};
 pub use problem::{ConfigErrors, Problem, Severity, Snippet};

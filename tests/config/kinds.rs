@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use thrio_edge::config::{DestinationTarget, KINDS_OF_THIS_BUILD, catalogue};
+use thrio_edge::config::{DestinationTarget, KINDS, catalogue};
 
 use crate::shipped::shipped;
 use crate::site::{CANARY, Site, messages, with};
@@ -61,7 +61,7 @@ fn every_kind_has_an_example_in_the_shipped_file_that_can_be_used() {
             "writing the defaults out changes nothing"
         );
     }
-    assert_eq!(shown, BTreeSet::from(KINDS_OF_THIS_BUILD));
+    assert_eq!(shown, BTreeSet::from(KINDS));
 }
 
 fn postgres(lines: &str) -> Vec<String> {

@@ -28,17 +28,8 @@ use crate::domain::delivery::{DeliveryOptions, StartAt};
 use crate::domain::ids::{DestinationName, Feed, SourceName};
 use crate::domain::interval::IntervalStart;
 
-/// The kinds that the design has.
-pub const KINDS_KNOWN: [&str; 6] = [
-    "sqlite",
-    "postgres",
-    "sqlserver",
-    "http",
-    "jetstream",
-    "file",
-];
-/// The kinds that this build delivers to.
-pub const KINDS_OF_THIS_BUILD: [&str; 6] = [
+/// The kinds that there are.
+pub const KINDS: [&str; 6] = [
     "sqlite",
     "postgres",
     "sqlserver",
@@ -206,28 +197,16 @@ fn kind(section: &Section<'_>) -> Option<String> {
         quoted.join(", ")
     };
     let check = |text: &str| {
-        if KINDS_OF_THIS_BUILD.contains(&text) {
+        if KINDS.contains(&text) {
             return Ok(text.to_owned());
         }
-        if KINDS_KNOWN.contains(&text) {
-            return Err(format!(
-                "is a kind of destination that this version does not deliver to; it delivers to \
-                 {}",
-                list(&KINDS_OF_THIS_BUILD)
-            ));
-        }
-        Err(match text::nearest(text, KINDS_KNOWN.into_iter()) {
+        Err(match text::nearest(text, KINDS.into_iter()) {
             Some(near) => format!("is no kind of destination; did you mean \"{near}\"?"),
             None => "is no kind of destination".to_owned(),
         })
     };
     section
-        .checked(
-            "kind",
-            &list(&KINDS_OF_THIS_BUILD),
-            |kind| text::quote(kind),
-            check,
-        )
+        .checked("kind", &list(&KINDS), |kind| text::quote(kind), check)
         .required("kind = \"sqlite\"")
         .map(|kind| kind.value)
 }

@@ -23,7 +23,8 @@ use self::link::{Link, Stopping, heartbeat_subject};
 use self::owner::{APPLIED, BOX, End, Identity, RANGE, REPLACED, STORE, Verdict, verdict};
 use super::http::encode::{Encoder, percent_encoded};
 use super::http::protocol::{self, range_text};
-use super::{Credentials, Destination, Interrupter, Receipt, SendError, Writer, runtime};
+use super::sql::kept_runtime;
+use super::{Credentials, Destination, Interrupter, Receipt, SendError, Writer};
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
 use crate::domain::ids::{Feed, RecordSeq, SeqRange, SourceName};
@@ -94,16 +95,6 @@ impl JetStreamDestination {
             ids_doubted: 0,
             highest: None,
         }
-    }
-
-    fn runtime(&mut self) -> Result<Arc<Runtime>, SendError> {
-        if let Some(runtime) = &self.runtime {
-            return Ok(Arc::clone(runtime));
-        }
-        let runtime = runtime::shared()
-            .map_err(|error| SendError::later(format!("no thread for the connection: {error}")))?;
-        self.runtime = Some(Arc::clone(&runtime));
-        Ok(runtime)
     }
 
     async fn connect(&self) -> Result<Link, SendError> {
@@ -343,7 +334,7 @@ impl Session {
 impl Destination for JetStreamDestination {
     fn open(&mut self, writer: &Writer) -> Result<Receipt, SendError> {
         self.session = None;
-        let runtime = self.runtime()?;
+        let runtime = kept_runtime(&mut self.runtime)?;
         let session = runtime.block_on(self.begin(writer))?;
         self.compare_with_former(&session);
         let applied = session.applied.into_iter().collect();
@@ -356,7 +347,7 @@ impl Destination for JetStreamDestination {
 
     /// After an error the next call asks to be opened first: a part of the batch may be there.
     fn send(&mut self, batch: &Batch) -> Result<(), SendError> {
-        let runtime = self.runtime()?;
+        let runtime = kept_runtime(&mut self.runtime)?;
         let mut session = self.session.take().ok_or_else(not_open)?;
         runtime.block_on(self.send_records(&mut session, batch))?;
         if let Some(applied) = session.applied {
@@ -373,7 +364,7 @@ impl Destination for JetStreamDestination {
 
     /// Told to whoever listens.
     fn heartbeat(&mut self, beat: &Heartbeat) -> Result<(), SendError> {
-        let runtime = self.runtime()?;
+        let runtime = kept_runtime(&mut self.runtime)?;
         let session = self.session.take().ok_or_else(not_open)?;
         let subject = heartbeat_subject(&self.options, &session.me.box_id);
         let body = serde_json::to_vec(beat).expect("a heartbeat is JSON");
@@ -384,7 +375,7 @@ impl Destination for JetStreamDestination {
 
     /// Logs in and looks at the stream.
     fn probe(&mut self) -> Result<(), SendError> {
-        let runtime = self.runtime()?;
+        let runtime = kept_runtime(&mut self.runtime)?;
         runtime.block_on(async {
             let link = self.connect().await?;
             link.look(&self.options).await.map(drop)
