@@ -112,19 +112,21 @@ pub fn journald_is_there() -> bool {
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// A client library that logs every failure as an error: what it means is said by the destination,
-/// once.
-const NOISY: &str = "async_nats";
+/// Client libraries that log every failure as an error, SQL Server's with the row that the server
+/// quotes: what it means is said by the destination, once, without.
+const NOISY: [&str; 2] = ["async_nats", "tiberius"];
 
 fn parse_filter(text: &str) -> Result<Targets, LogError> {
-    let targets = Targets::from_str(text).map_err(|error| LogError::Filter {
+    let mut targets = Targets::from_str(text).map_err(|error| LogError::Filter {
         filter: text.to_owned(),
         message: error.to_string(),
     })?;
-    if text.contains(NOISY) {
-        return Ok(targets);
+    for client in NOISY {
+        if !text.contains(client) {
+            targets = targets.with_target(client, LevelFilter::OFF);
+        }
     }
-    Ok(targets.with_target(NOISY, LevelFilter::OFF))
+    Ok(targets)
 }
 
 fn journald_layer() -> std::io::Result<BoxedLayer> {
@@ -171,6 +173,16 @@ mod tests {
         }
         let error = parse_filter("thrio_edge=loud").unwrap_err().to_string();
         assert!(error.contains("loud") && error.contains("debug"), "{error}");
+    }
+
+    #[test]
+    fn a_client_that_quotes_rows_speaks_only_where_it_is_named() {
+        let says = |filter: &str| {
+            let filter = parse_filter(filter).expect("a filter");
+            filter.would_enable("tiberius::tds::stream::token", &tracing::Level::ERROR)
+        };
+        assert!(!says("trace"));
+        assert!(says("info,tiberius=error"));
     }
 
     #[test]

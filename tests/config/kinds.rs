@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use thrio_edge::config::{DestinationTarget, KINDS, catalogue};
+use thrio_edge::destination::sqlserver::Protection;
 
 use crate::shipped::shipped;
 use crate::site::{CANARY, Site, messages, with};
@@ -107,6 +108,52 @@ fn names_that_statements_hold_are_plain() {
             "`after_apply` is not \"schema.procedure\""
         ]
     );
+}
+
+fn sqlserver(lines: &str) -> Site {
+    let text = format!(
+        "\n[[destination]]\nname = \"product\"\nkind = \"sqlserver\"\n\
+         url = \"sqlserver://wfm@db/wfm\"\n{lines}\n"
+    );
+    Site::new(&with("", "", &text))
+}
+
+#[test]
+fn how_sql_server_is_trusted_is_said_once() {
+    let protection = |lines: &str| match &sqlserver(lines).config().destinations[1].target {
+        DestinationTarget::SqlServer(config) => config.options.protection.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(protection(""), Protection::Verified { ca_file: None });
+    assert_eq!(
+        protection("trust_server_certificate = true"),
+        Protection::TrustingAnyone
+    );
+    assert_eq!(protection("encrypt = false"), Protection::None);
+    assert_eq!(
+        messages(&sqlserver(
+            "encrypt = false\ntrust_server_certificate = true"
+        )),
+        ["`trust_server_certificate` speaks of TLS, and `encrypt = false` switches it off"]
+    );
+    let parameters = "url = \"sqlserver://wfm@db/wfm?encrypt=false\"";
+    let text = format!("[[destination]]\nname = \"p\"\nkind = \"sqlserver\"\n{parameters}");
+    let found = messages(&Site::new(&with("", "", &text)));
+    assert_eq!(
+        found,
+        ["`url` has parameters: what they say elsewhere is said by keys here, such as `encrypt`"]
+    );
+}
+
+#[test]
+fn a_transaction_of_sql_server_takes_no_more_than_it_locks() {
+    let batch = |lines: &str| {
+        sqlserver(lines).config().destinations[1]
+            .delivery
+            .batch_records
+    };
+    assert_eq!(batch("batch_records = 100000"), 2_000);
+    assert_eq!(batch("batch_records = 500"), 500);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! way.
 
 use std::fs;
+use std::net::ToSocketAddrs as _;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use thrio_edge::clock::SystemClock;
 use thrio_edge::destination::sqlserver::{
-    RECORDS_MAX, SqlName, SqlServerDestination, SqlServerOptions,
+    Protection, RECORDS_MAX, SqlName, SqlServerDestination, SqlServerOptions,
 };
 use thrio_edge::destination::{Destination, Secret, SendError, Writer};
 use thrio_edge::domain::batch::CurrentState;
@@ -77,6 +78,32 @@ fn a_wrong_password_is_held_until_the_file_is_replaced() {
     to.open(&box_1()).expect("the hold is over");
     fs::remove_file(&file).expect("removed");
     says(&held(to.open(&box_1())), &["No such file", "readable"]);
+}
+
+#[test]
+fn a_certificate_must_come_from_an_authority_and_bear_the_hosts_name() {
+    let ours =
+        |protection: &Protection| matches!(protection, Protection::Verified { ca_file: Some(_) });
+    if !is_named() || !ours(&server().options().protection) {
+        return;
+    }
+    let open = |options: SqlServerOptions| {
+        SqlServerDestination::new(options, Some(server().password()), clock()).open(&box_1())
+    };
+    let database = Database::new();
+    open(database.options.clone()).expect("by the site's authority");
+    let mut options = database.options.clone();
+    options.protection = Protection::Verified { ca_file: None };
+    says(&held(open(options)), &["TLS", "ca_file"]);
+    let mut options = database.options.clone();
+    let address = (options.server.host.as_str(), options.server.port)
+        .to_socket_addrs()
+        .expect("an address")
+        .next();
+    options.server.host = address.expect("one at least").ip().to_string();
+    says(&held(open(options.clone())), &["not valid for name"]);
+    options.protection = Protection::TrustingAnyone;
+    open(options).expect("whoever it is");
 }
 
 #[test]
@@ -311,6 +338,69 @@ fn a_row_that_somebody_else_holds_is_waited_for_and_then_tried_again() {
     holder.join().expect("ended");
     to.open(&box_1()).expect("opened");
     to.send(&batch(1, &[transaction("Ready")])).expect("sent");
+}
+
+/// Waits until a send has locked the source's row: then it cannot be had within a millisecond.
+fn wait_until_the_source_is_locked(database: &Database) {
+    let look = format!(
+        "SET LOCK_TIMEOUT 1; UPDATE [{}].wfm_source SET confirmed_at = confirmed_at",
+        database.options.schema
+    );
+    let mut other = server().session();
+    let is_locked = (0..100_000).any(|_| other.try_run(&look).is_err());
+    assert!(is_locked, "nothing is sent");
+}
+
+#[test]
+fn of_two_transactions_that_lock_each_other_out_one_gives_way_and_is_sent_again() {
+    if !is_named() {
+        return;
+    }
+    let database = Database::new();
+    let mut to = database.open(clock());
+    to.open(&box_1()).expect("opened");
+    to.send(&batch(1, &[transaction("Ready")])).expect("sent");
+    let mut other = server().session();
+    let schema = &database.options.schema;
+    other.run(&format!(
+        "BEGIN TRANSACTION; UPDATE [{schema}].wfm_agent_state_transaction SET origin = origin"
+    ));
+    let sending = thread::spawn(move || {
+        // Locks the source's row, and then waits for the other's.
+        let sent = to.send(&batch(2, &[transaction("Busy")]));
+        (to, sent)
+    });
+    wait_until_the_source_is_locked(&database);
+    let theirs = other.try_run(&format!(
+        "UPDATE [{schema}].wfm_source SET confirmed_at = confirmed_at;
+         COMMIT TRANSACTION"
+    ));
+    // Ours has the lower priority, which only SQL Server itself looks at.
+    if let Err(error) = &theirs {
+        assert_eq!(error.code(), Some(1205), "{error}");
+        drop(other);
+    }
+    let (mut to, sent) = sending.join().expect("sent or not");
+    if let Err(error) = sent {
+        assert!(theirs.is_ok(), "one of the two goes on: {error:?}");
+        assert!(
+            matches!(
+                error,
+                SendError::Retry {
+                    unreachable: false,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        says(&error.to_string(), &["1205"]);
+        to.send(&batch(2, &[transaction("Busy")]))
+            .expect("sent again");
+    } else {
+        assert!(theirs.is_err(), "both waited for each other");
+    }
+    let receipt = to.open(&box_1()).expect("opened");
+    assert_eq!(receipt.applied, [SeqRange::new(seq(1), seq(2))]);
 }
 
 #[test]

@@ -70,6 +70,10 @@ impl Server {
         })
     }
 
+    pub(crate) fn options(&self) -> &SqlServerOptions {
+        &self.options
+    }
+
     pub(crate) fn password(&self) -> Secret {
         password(&self.password)
     }

@@ -18,9 +18,14 @@ use crate::domain::ids::SourceName;
 
 pub(super) type Client = tiberius::Client<Compat<TcpStream>>;
 
-/// What the statements rely on, whatever the server's and the login's defaults are. Where two
+/// What the statements rely on, whatever the server's and the login's defaults are: that a text too
+/// long is an error among it, and that a site may have indexed views on our tables. Where two
 /// transactions stand in each other's way, the product's goes on: this one is sent again.
-const SET_UP: &str = "SET NOCOUNT ON;
+const SET_UP: &str = "SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT,
+  CONCAT_NULL_YIELDS_NULL, QUOTED_IDENTIFIER ON;
+SET NUMERIC_ROUNDABORT OFF;
+SET ROWCOUNT 0;
+SET NOCOUNT ON;
 SET XACT_ABORT ON;
 SET IMPLICIT_TRANSACTIONS OFF;
 SET DEADLOCK_PRIORITY LOW;
@@ -62,11 +67,10 @@ pub(super) async fn connect(
                 options.connect_timeout.as_secs()
             )))
         })?;
-    let lock_timeout = format!(
-        "{SET_UP}\nSET LOCK_TIMEOUT {};",
-        options.statement_timeout.as_millis()
-    );
-    batch(&mut client, &place, lock_timeout).await?;
+    // The server's answer comes before this side stops waiting for one.
+    let lock_timeout = options.statement_timeout * 3 / 4;
+    let set_up = format!("{SET_UP}\nSET LOCK_TIMEOUT {};", lock_timeout.as_millis());
+    batch(&mut client, &place, set_up).await?;
     Ok(client)
 }
 

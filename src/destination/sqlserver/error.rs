@@ -37,7 +37,8 @@ const TLS: &str = "the server's certificate must be valid, bear the host name of
 
 /// The client's own advice speaks of its functions.
 fn without_advice(why: &str) -> &str {
-    why.split(" To connect anyway").next().unwrap_or(why)
+    let told = why.split(" To connect anyway").next().unwrap_or(why);
+    told.trim_end_matches('.')
 }
 
 /// An error of a statement.
