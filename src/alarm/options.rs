@@ -87,6 +87,17 @@ impl SecretUrl {
         host_of(&self.0)
     }
 
+    /// Whether what is sent is encrypted.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// The host's name and the port.
+    pub fn server(&self) -> Option<(String, u16)> {
+        let host = self.0.host_str()?.to_owned();
+        Some((host, self.0.port_or_known_default()?))
+    }
+
     pub(super) fn expose(&self) -> &Url {
         &self.0
     }

@@ -67,6 +67,20 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
+/// A size for people: `812 B`, `1.5 MiB`.
+pub(super) fn bytes(size: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let Some((power, unit)) = (1_u32..)
+        .zip(units)
+        .take_while(|(power, _)| size >> (10 * power) > 0)
+        .last()
+    else {
+        return format!("{size} B");
+    };
+    let tenths = (u128::from(size) * 10) >> (10 * power);
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +92,15 @@ mod tests {
         check(61, "1 min");
         check(7_500, "2 h 5 min");
         check(90_000, "1 d 1 h");
+    }
+
+    #[test]
+    fn a_size_is_told_in_its_largest_unit() {
+        let check = |size, text: &str| assert_eq!(bytes(size), text);
+        check(0, "0 B");
+        check(1_023, "1023 B");
+        check(1_024, "1.0 KiB");
+        check(1_600_000, "1.5 MiB");
+        check(u64::MAX, "16777215.9 TiB");
     }
 }

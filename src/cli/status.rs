@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use super::{ConfigFile, output, remote};
 use crate::config::Config;
-use crate::control::status::{DestinationStatus, FeedStatus, Severity, Status};
+use crate::control::status::{
+    DestinationStatus, ExpiryStatus, FeedStatus, ReconcileStatus, Severity, Status,
+};
 use crate::control::{Request, Status as Picture};
 use crate::daemon;
+use crate::domain::timestamp::WallTime;
 use crate::lifecycle::exit::Exit;
 use crate::stop::StopToken;
 
@@ -103,30 +106,15 @@ fn render(status: &Status, runs: bool, paint: Paint) -> String {
         "{}  thrio-edge {}  {state}  at {}",
         status.box_id, status.version, status.at
     )];
-    let feeds: Vec<_> = status
-        .feeds
-        .iter()
-        .map(|feed| feed_row(feed, status))
-        .collect();
-    let columns = [
-        "FEED",
-        "PHASE",
-        "LAST SUCCESS",
-        "BEHIND",
-        "CHANGED",
-        "REJECTED",
-    ];
-    lines.push(rows(&columns, feeds));
-    let destinations = status.destinations.iter().map(destination_row).collect();
-    let columns = [
-        "DESTINATION",
-        "PHASE",
-        "BACKLOG",
-        "OLDEST",
-        "DELIVERED",
-        "QUARANTINE",
-    ];
-    lines.push(rows(&columns, destinations));
+    let feeds = status.feeds.iter().map(|feed| feed_row(feed, status));
+    lines.push(rows(&FEED_COLUMNS, feeds));
+    let destinations = status.destinations.iter().map(destination_row);
+    lines.push(rows(&DESTINATION_COLUMNS, destinations));
+    lines.extend(status.destinations.iter().flat_map(|d| notes(d, status.at)));
+    if !status.expiries.is_empty() {
+        let expiries = status.expiries.iter().map(|e| expiry_row(e, status.at));
+        lines.push(rows(&EXPIRY_COLUMNS, expiries));
+    }
     lines.push(store_line(status));
     if status.problems.is_empty() {
         lines.push("\nNo problems.".to_owned());
@@ -149,36 +137,153 @@ fn render(status: &Status, runs: bool, paint: Paint) -> String {
     lines.join("\n")
 }
 
-fn rows(columns: &[&str], rows: Vec<[String; 6]>) -> String {
+const FEED_COLUMNS: [&str; 7] = [
+    "FEED",
+    "PHASE",
+    "LAST SUCCESS",
+    "BEHIND",
+    "GAPS",
+    "CHANGED",
+    "REJECTED",
+];
+const DESTINATION_COLUMNS: [&str; 9] = [
+    "DESTINATION",
+    "PHASE",
+    "BACKLOG",
+    "OLDEST",
+    "RATE",
+    "TIME LEFT",
+    "LAST ACK",
+    "DELIVERED",
+    "REFUSED",
+];
+const EXPIRY_COLUMNS: [&str; 5] = [
+    "CERTIFICATE OR CREDENTIAL",
+    "KIND",
+    "SINCE",
+    "ENDS",
+    "WHERE",
+];
+
+fn rows<const N: usize>(columns: &[&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = output::table(columns);
     table.add_rows(rows);
     format!("\n{}", table.trim_fmt())
 }
 
-fn feed_row(feed: &FeedStatus, status: &Status) -> [String; 6] {
-    let ago = feed.last_success_at.map(|at| {
-        let seconds = u64::try_from(status.at.ms_since(at) / 1000).unwrap_or(0);
-        format!("{} ago", output::span(seconds))
-    });
+/// What is said where there is nothing to say.
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+fn since(at: WallTime, now: WallTime) -> u64 {
+    u64::try_from(now.ms_since(at) / 1000).unwrap_or(0)
+}
+
+fn ago(at: WallTime, now: WallTime) -> String {
+    format!("{} ago", output::span(since(at, now)))
+}
+
+fn feed_row(feed: &FeedStatus, status: &Status) -> [String; 7] {
+    let last = feed.last_success_at.map(|at| ago(at, status.at));
+    let gaps = feed.details.get("intervals_missing");
     [
         format!("{}/{}", feed.source, feed.feed),
         feed.phase.clone(),
-        ago.unwrap_or_else(|| "never".to_owned()),
+        last.unwrap_or_else(|| "never".to_owned()),
         output::span(feed.lag_s),
+        or_dash(gaps.map(ToString::to_string)),
         feed.counts.rows_changed.to_string(),
         feed.counts.rows_rejected.to_string(),
     ]
 }
 
-fn destination_row(destination: &DestinationStatus) -> [String; 6] {
-    let age = destination.oldest_unsent_age_s.map(output::span);
+fn destination_row(destination: &DestinationStatus) -> [String; 9] {
+    let backlog = match destination.backlog_bytes {
+        Some(bytes) if destination.backlog > 0 => {
+            format!("{} ({})", destination.backlog, output::bytes(bytes))
+        }
+        _ => destination.backlog.to_string(),
+    };
+    let last = destination.last_success_s_ago;
     [
         format!("{} ({})", destination.name, destination.kind),
         destination.phase.clone(),
-        destination.backlog.to_string(),
-        age.unwrap_or_else(|| "-".to_owned()),
-        destination.acknowledged.to_string(),
+        backlog,
+        or_dash(destination.oldest_unsent_age_s.map(output::span)),
+        or_dash(destination.rate_per_s.map(|rate| format!("{rate}/s"))),
+        time_left(destination),
+        or_dash(last.map(|s| format!("{} ago", output::span(s)))),
+        (destination.acknowledged - destination.filtered.min(destination.acknowledged)).to_string(),
         destination.quarantined.to_string(),
+    ]
+}
+
+/// How long the backlog lasts, or which way it goes.
+fn time_left(destination: &DestinationStatus) -> String {
+    if destination.backlog == 0 {
+        return "-".to_owned();
+    }
+    match (destination.time_left_s, &destination.trend) {
+        (Some(s), _) => output::span(s),
+        (None, trend) => or_dash(trend.clone()),
+    }
+}
+
+/// What a destination has to say beside its row.
+fn notes(destination: &DestinationStatus, now: WallTime) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(why) = &destination.held {
+        let since = destination.held_since;
+        let since = since.map_or_else(String::new, |at| format!(" since {at} ({})", ago(at, now)));
+        said.push(format!("held{since}: {why}"));
+    } else if let Some(error) = &destination.last_error {
+        said.push(format!("last error: {error}"));
+    }
+    if let Some(replay) = destination.replay {
+        let left = replay.remaining;
+        said.push(format!(
+            "replay: {} sent, {left} positions remain",
+            replay.sent
+        ));
+    }
+    if destination.live_first {
+        said.push("new records go first, the backlog drains behind them".to_owned());
+    }
+    for (number, what) in [
+        (destination.retries_waiting, "retried records wait"),
+        (destination.resends_waiting, "repaired records wait"),
+    ] {
+        if number > 0 {
+            said.push(format!("{number} {what}"));
+        }
+    }
+    said.extend(destination.last_reconcile.as_ref().map(reconciled));
+    let line = |text: String| format!("  {}: {text}", destination.name);
+    said.into_iter().map(line).collect()
+}
+
+fn reconciled(last: &ReconcileStatus) -> String {
+    let at = last.at.map_or_else(String::new, |at| format!(" at {at}"));
+    if let Some(error) = &last.error {
+        return format!("comparison{at} failed: {error}");
+    }
+    let (differences, compared, left) = (last.differences, last.compared, last.not_judged);
+    format!("compared{at}: {differences} of {compared} days differ, {left} not judged")
+}
+
+fn expiry_row(expiry: &ExpiryStatus, now: WallTime) -> [String; 5] {
+    let ends = expiry.until.map(|at| match since(now, at) {
+        0 => format!("{at}, HAS ENDED"),
+        left => format!("{at}, in {}", output::span(left)),
+    });
+    let note = expiry.error.as_ref().map(|error| format!("?: {error}"));
+    [
+        expiry.name.clone(),
+        expiry.kind.clone(),
+        or_dash(expiry.since.map(|at| at.to_string())),
+        or_dash(ends.or(note)),
+        expiry.place.clone(),
     ]
 }
 

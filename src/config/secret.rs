@@ -10,6 +10,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -56,13 +57,7 @@ impl Eq for From {}
 
 impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.from {
-            From::File(path) if is_nothing(path) => f.write_str("file (not there, not shown)"),
-            From::File(path) => write!(f, "file {}", path.display()),
-            From::Credential(name, _) => write!(f, "credential {name}"),
-            From::Variable(name, _) => write!(f, "variable {name}"),
-            From::Inline(_) => f.write_str("inline (not shown)"),
-        }
+        f.write_str(&self.place())
     }
 }
 
@@ -95,6 +90,26 @@ impl SecretSource {
     /// that another one is only seen after a restart.
     pub fn is_of_start(&self) -> bool {
         matches!(self.from, From::Credential(..) | From::Variable(..))
+    }
+
+    /// Where it is, for a person.
+    pub fn place(&self) -> String {
+        match &self.from {
+            From::File(path) if is_nothing(path) => "file (not there, not shown)".to_owned(),
+            From::File(path) => format!("file {}", path.display()),
+            From::Credential(name, _) => format!("credential {name}"),
+            From::Variable(name, _) => format!("variable {name}"),
+            From::Inline(_) => "inline (not shown)".to_owned(),
+        }
+    }
+
+    /// When its file was last written. The file of a credential is made at each start, so that it
+    /// tells nothing; the other ways have no file of their own.
+    pub fn changed_at(&self) -> Option<SystemTime> {
+        let From::File(path) = &self.from else {
+            return None;
+        };
+        std::fs::metadata(path).ok()?.modified().ok()
     }
 
     /// Reads it anew at each call.

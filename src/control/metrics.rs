@@ -9,7 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::status::{DestinationStatus, FeedStatus, Severity, Status, StoreStatus};
+use super::status::{DestinationStatus, ExpiryStatus, FeedStatus, Severity, Status, StoreStatus};
+use crate::domain::timestamp::WallTime;
 
 /// What the answer must say of itself for scrapers to read it as `OpenMetrics`.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -73,6 +74,7 @@ fn register_box(registry: &mut Registry, status: &Status) {
     );
     register_store(registry, &status.store);
     register_alarms(registry, status);
+    register_expiries(registry, &status.expiries);
     let count = |severity| {
         status
             .problems
@@ -151,6 +153,27 @@ fn register_alarms(registry: &mut Registry, status: &Status) {
         "configuration_reload_failed",
         "1 where the last reload changed nothing because of an error",
         [(Vec::new(), i64::from(failed))],
+    );
+}
+
+fn register_expiries(registry: &mut Registry, expiries: &[ExpiryStatus]) {
+    let given = |at: fn(&ExpiryStatus) -> Option<WallTime>| {
+        let of = |e: &ExpiryStatus| labels(&[("name", &e.name), ("kind", &e.kind)]);
+        expiries
+            .iter()
+            .filter_map(move |e| Some((of(e), at(e)?.s())))
+    };
+    seconds(
+        registry,
+        "expiry_time",
+        "When a certificate or a token ends, Unix time",
+        given(|expiry| expiry.until),
+    );
+    seconds(
+        registry,
+        "expiry_since_time",
+        "Since when a certificate, token or password counts, Unix time",
+        given(|expiry| expiry.since),
     );
 }
 
@@ -507,6 +530,7 @@ mod tests {
             "thrio_edge_destination_held{destination=\"wfm\",kind=\"sqlite\"} 1",
             "thrio_edge_records_journaled_total{} 42",
             "thrio_edge_ready{} 1",
+            "thrio_edge_expiry_time_seconds{name=\"control: certificate\",kind=\"certificate\"} 1793000000",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

@@ -19,7 +19,7 @@ mod socket;
 pub mod status;
 pub mod token;
 
-pub use http::{ControlServer, HttpError};
+pub use http::{ControlServer, ControlTls, HttpError};
 pub use options::{ControlOptions, TlsFiles};
 pub use protocol::{QuarantineChoice, Refusal, ReplayFrom, Reply, Request};
 pub use question::Question;

@@ -47,6 +47,32 @@ pub struct Status {
     /// How people are told of them.
     #[serde(default)]
     pub alarms: AlarmsStatus,
+    /// Since when certificates, tokens and passwords count, and until when.
+    #[serde(default)]
+    pub expiries: Vec<ExpiryStatus>,
+}
+
+/// A certificate, a token or a password that the box uses or shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryStatus {
+    /// Whose it is: `control: certificate`, `destination wfm: token` ...
+    pub name: String,
+    /// `certificate`, `token`, `session` (the program renews it by itself) or `password`.
+    pub kind: String,
+    /// The file, the credential or the server.
+    pub place: String,
+    /// Since when it counts: of a certificate and a token what it says itself, of a session the
+    /// login, of a password the time of its file.
+    #[serde(with = "super::rfc3339::option")]
+    pub since: Option<WallTime>,
+    /// Until when, where it says so itself.
+    #[serde(with = "super::rfc3339::option")]
+    pub until: Option<WallTime>,
+    /// When it was looked at.
+    #[serde(with = "super::rfc3339::option")]
+    pub looked_at: Option<WallTime>,
+    /// Why nothing is known of it, if nothing is.
+    pub error: Option<String>,
 }
 
 /// How people are told of problems.
@@ -54,6 +80,9 @@ pub struct Status {
 pub struct AlarmsStatus {
     /// Each way that is set up.
     pub ways: Vec<AlarmWayStatus>,
+    /// Whether an address is called while all is well.
+    #[serde(default)]
+    pub heartbeat: bool,
     /// Why the heartbeat's address was not reached the last time, if it was not.
     pub heartbeat_error: Option<String>,
 }
@@ -351,6 +380,15 @@ impl Problem {
     }
 }
 
+impl Status {
+    /// What `alarm list` and `/api/v1/alarms` show of it.
+    pub fn alarm_list(&self) -> serde_json::Value {
+        serde_json::json!({
+            "at": self.at.to_string(), "alarms": self.problems, "told": self.alarms,
+        })
+    }
+}
+
 /// One line for the service manager and the log.
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -444,6 +482,15 @@ pub(super) mod tests {
                     .with_remedy("create it")
             }],
             alarms: AlarmsStatus::default(),
+            expiries: vec![ExpiryStatus {
+                name: "control: certificate".into(),
+                kind: "certificate".into(),
+                place: "file /etc/thrio-edge/control.pem".into(),
+                since: Some(at),
+                until: Some(WallTime::from_s(1_793_000_000)),
+                looked_at: Some(at),
+                error: None,
+            }],
         }
     }
 

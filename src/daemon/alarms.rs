@@ -57,6 +57,12 @@ impl Parts {
         });
         AlarmsStatus {
             ways: ways.collect(),
+            heartbeat: super::lock(&self.applied)
+                .config
+                .alarm
+                .ways
+                .heartbeat_url
+                .is_some(),
             heartbeat_error,
         }
     }
@@ -72,11 +78,6 @@ fn condition(problem: &Problem) -> Condition {
         at_risk: problem.at_risk.clone(),
         by: problem.by,
     }
-}
-
-/// What `alarm list` shows.
-pub(super) fn listed(status: &Status) -> Value {
-    json!({"at": status.at.to_string(), "alarms": status.problems, "told": status.alarms})
 }
 
 /// What came of the trials; a refusal where nothing is set up or something failed.

@@ -58,6 +58,7 @@ fn unknown(config: &Config, now: Now, error: Option<String>) -> Status {
         workers: Vec::new(),
         problems: std::iter::once(not_running()).chain(problem).collect(),
         alarms: AlarmsStatus::default(),
+        expiries: super::expiries::at_rest(config, now.wall),
     }
 }
 

@@ -79,7 +79,7 @@ impl Parts {
                 state,
                 category,
             } => self.map_state(source, state, *category),
-            Request::AlarmList => Ok(super::alarms::listed(&self.picture())),
+            Request::AlarmList => Ok(self.picture().alarm_list()),
             Request::AlarmTest => super::alarms::tried(&self.alarms.try_all()),
             Request::StoreFlush => {
                 let flushed = self.store.flush(self.clock.now());
@@ -315,7 +315,9 @@ pub(super) fn refuse_reload(error: ReloadError) -> Refusal {
         return refuse_errors(errors);
     }
     let exit = match &error {
-        ReloadError::Config(_) | ReloadError::NeedsRestart(_) => Exit::Configuration,
+        ReloadError::Config(_) | ReloadError::NeedsRestart(_) | ReloadError::Tls(_) => {
+            Exit::Configuration
+        }
         ReloadError::NoFile => Exit::Usage,
         ReloadError::Stopping | ReloadError::Hanging(_) | ReloadError::Start(_) => {
             Exit::Unavailable

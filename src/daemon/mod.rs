@@ -13,6 +13,7 @@ mod box_facts;
 mod commands;
 mod delivery_commands;
 mod destinations;
+mod expiries;
 mod nights;
 mod picture;
 mod probing;
@@ -30,7 +31,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{
-    AdminToken, ControlServer, ControlSocket, HttpError, Operations, Question, Reader, Refusal,
-    Request, Status,
+    AdminToken, ControlServer, ControlSocket, ControlTls, HttpError, Operations, Question, Reader,
+    Refusal, Request, Status,
 };
 use crate::domain::ids::Feed;
 use crate::domain::timestamp::{Now, WallTime};
@@ -120,7 +121,10 @@ struct Parts {
     destinations: Mutex<Vec<RunningDestination>>,
     health: Mutex<upkeep::Health>,
     alarms: Alarms,
+    expiries: expiries::Expiries,
     stopping: AtomicBool,
+    /// The control server's certificate, where it speaks TLS.
+    control_tls: OnceLock<ControlTls>,
     /// Held by the one long command of the store that may run.
     store_command: Mutex<()>,
     /// What was compared by night, and what comes next.
@@ -156,6 +160,9 @@ impl Daemon {
         parts.start_destinations()?;
         parts.start_sources()?;
         parts.start_alarms().map_err(StartError::system("alarm"))?;
+        parts
+            .start_expiries()
+            .map_err(StartError::system("expiry"))?;
         let upkeep = Upkeep::spawn(&parts).map_err(StartError::system("upkeep"))?;
         if let OpenOrigin::Replaced { aside, reason } = origin {
             let text = format!("{} ({reason})", aside.display());
@@ -174,6 +181,10 @@ impl Daemon {
             .map_err(StartError::system("the control socket"))?;
         let token = AdminToken::of(&state_dir);
         let server = ControlServer::start(&control, reader.0.clone(), operations, token)?;
+        if let Some(tls) = server.tls() {
+            // Set once: nothing else starts a server.
+            let _ = parts.control_tls.set(tls);
+        }
         tracing::info!(address = %server.address(), "control server");
         Ok(Self {
             parts,
@@ -272,6 +283,7 @@ impl Parts {
         );
         let parts = Self {
             alarms,
+            expiries: expiries::Expiries::default(),
             facts: Arc::new(BoxFacts::new(opened.store.box_id(), now.wall)),
             clock,
             store: opened.store,
@@ -288,6 +300,7 @@ impl Parts {
             destinations: Mutex::default(),
             health: Mutex::default(),
             stopping: AtomicBool::new(false),
+            control_tls: OnceLock::new(),
             store_command: Mutex::default(),
             nights: Mutex::default(),
             reloading: Mutex::default(),

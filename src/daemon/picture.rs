@@ -62,6 +62,7 @@ impl Parts {
             workers,
             problems: Vec::new(),
             alarms: self.alarms_status(),
+            expiries: self.expiry_status(),
         };
         status.problems = problems::of(&status, &self.configuration_warnings());
         self.date(&mut status);

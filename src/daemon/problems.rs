@@ -5,8 +5,9 @@ use std::time::Duration;
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::control::status::{DestinationStatus, FeedStatus, Problem, Status};
+use crate::control::status::{DestinationStatus, ExpiryStatus, FeedStatus, Problem, Status};
 use crate::domain::alarm::{AlarmCode, Room};
+use crate::domain::expiry::{ExpiryKind, Nearness, Term};
 use crate::domain::timestamp::WallTime;
 
 /// Failures in a row after which a feed or a destination is worth a line: a single lost poll is
@@ -34,6 +35,9 @@ pub(super) fn of(status: &Status, warnings: &[(String, String, String)]) -> Vec<
             let message = failures(way.failures, way.last_error.as_deref());
             found.push(Problem::new(AlarmCode::AlarmUndelivered, &way.way, message));
         }
+    }
+    for expiry in &status.expiries {
+        found.extend(of_expiry(expiry, status.at));
     }
     for (field, message, hint) in warnings {
         let problem = Problem::new(AlarmCode::Configuration, field, message);
@@ -68,6 +72,27 @@ fn of_box(found: &mut Vec<Problem>, status: &Status) {
         found.push(Problem::new(AlarmCode::ReloadFailed, "configuration", why));
     }
     of_files(found, status);
+}
+
+/// What ends soon and is not renewed by the program itself.
+fn of_expiry(expiry: &ExpiryStatus, now: WallTime) -> Option<Problem> {
+    let until = expiry.until?;
+    let is_ours = [ExpiryKind::Certificate, ExpiryKind::Token]
+        .iter()
+        .any(|kind| kind.as_str() == expiry.kind);
+    let since = expiry.since;
+    let term = Term {
+        since,
+        until: Some(until),
+    };
+    let code = match term.nearness(now) {
+        Nearness::Near if is_ours => AlarmCode::Expiring,
+        Nearness::Due if is_ours => AlarmCode::ExpiryDue,
+        _ => return None,
+    };
+    let verb = if now < until { "ends" } else { "has ended" };
+    let message = format!("the {} {verb} at {until} ({})", expiry.kind, expiry.place);
+    Some(Problem::new(code, &expiry.name, message).by(Some(until)))
 }
 
 fn of_files(found: &mut Vec<Problem>, status: &Status) {
@@ -420,6 +445,32 @@ mod tests {
         let found = of(&status, &[]);
         assert_eq!(found[0].code, "alarm_undelivered");
         assert!(found[0].message.ends_with("refused"), "{found:?}");
+    }
+
+    #[test]
+    fn what_ends_is_told_in_time_unless_the_program_renews_it() {
+        let check = |kind: &str, days_left: i64, expected: &[&str]| {
+            let mut status = box_with(Vec::new(), Vec::new());
+            let until = WallTime::from_s(days_left * 86_400);
+            status.expiries.push(ExpiryStatus {
+                name: "control: certificate".to_owned(),
+                kind: kind.to_owned(),
+                place: "file c.pem".to_owned(),
+                since: Some(WallTime::from_s(-300 * 86_400)),
+                until: Some(until),
+                looked_at: None,
+                error: None,
+            });
+            let found = of(&status, &[]);
+            let codes: Vec<&str> = found.iter().map(|p| p.code.as_str()).collect();
+            assert_eq!(codes, expected, "{kind} {days_left}");
+            assert!(found.iter().all(|problem| problem.by == Some(until)));
+        };
+        check("certificate", 30, &[]);
+        check("certificate", 20, &["expiring"]);
+        check("token", 2, &["expiry_due"]);
+        check("certificate", -1, &["expiry_due"]);
+        check("session", -1, &[]);
     }
 
     #[test]

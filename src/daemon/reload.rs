@@ -1,7 +1,7 @@
 //! The reload: read, validate, apply the differences. A bad file changes nothing.
 //!
 //! A source or destination whose settings changed, or a held one that is worth a try, is stopped and
-//! started anew; the journal carries its state over. What cannot change while the process runs (the state directory, where the
+//! started anew; the journal carries its state over. The control server's certificate is read again. What cannot change while the process runs (the state directory, where the
 //! control server listens, the log) is refused whole, with the names of the keys, so that a reload
 //! never half applies.
 
@@ -14,6 +14,7 @@ use super::sources::RunningSource;
 use super::stopping::Deadline;
 use super::{Parts, StartError, lock, sources};
 use crate::config::{self, Config, ConfigErrors};
+use crate::control::ControlTls;
 
 /// How long stopped workers may take before a reload gives up on them.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,6 +41,9 @@ pub enum ReloadError {
     /// The file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// The control server's certificate or its key cannot be used.
+    #[error("{0}; the former certificate is shown on, and nothing was changed")]
+    Tls(String),
     /// Keys that only a restart can change.
     #[error("only a restart can change {0} (`systemctl restart thrio-edge`); nothing was changed")]
     NeedsRestart(String),
@@ -77,15 +81,24 @@ impl Parts {
             return Err(ReloadError::Stopping);
         }
         needs_restart(&lock(&self.applied).config, &config)?;
+        let tls = self.control_tls.get();
+        let fresh = tls.map(ControlTls::fresh).transpose();
+        let fresh = fresh.map_err(ReloadError::Tls)?;
         let mut reloaded = Reloaded::default();
         self.apply_destinations(&config, &mut reloaded)?;
         self.apply_sources(&config, &mut reloaded)?;
         self.apply_alarm(&config)
             .map_err(StartError::system("alarm"))?;
+        if let (Some(tls), Some(fresh)) = (tls, fresh) {
+            tls.put(fresh);
+        }
         let at = self.clock.now().wall;
-        let mut applied = lock(&self.applied);
-        applied.config = config;
-        applied.at = at;
+        {
+            let mut applied = lock(&self.applied);
+            applied.config = config;
+            applied.at = at;
+        }
+        self.watch_expiries_anew();
         Ok(reloaded)
     }
 

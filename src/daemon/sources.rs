@@ -14,8 +14,8 @@ use crate::collector::{FeedDetail, FeedHandle, FeedLogic, FeedWorker, SourceBoar
 use crate::config::{Config, ConnectionConfig, SourceConfig};
 use crate::domain::ids::{Feed, SourceName};
 use crate::stop::{StopToken, Waker};
-use crate::thrio::ThrioConnection;
 use crate::thrio::api::ConfigurationConnection;
+use crate::thrio::{LoggedIn, ThrioConnection};
 
 /// A call makes at most a login, two requests and three redirects of one call's time each.
 const REQUESTS_PER_CALL: u32 = 6;
@@ -33,7 +33,7 @@ pub(super) struct RunningSource {
     pub(super) workers: Vec<(Feed, WorkerThread)>,
     /// Feeds that could not be started, and why: an option that cannot be used on this machine.
     pub(super) broken: Vec<(Feed, String)>,
-    connections: Vec<ThrioConnection>,
+    connections: Vec<(Feed, ThrioConnection)>,
     stop: StopToken,
 }
 
@@ -140,7 +140,7 @@ impl Parts {
         let password = config.password.provider();
         match ThrioConnection::new(config.options.clone(), password, Arc::clone(&self.clock)) {
             Ok(connection) => {
-                source.connections.push(connection.clone());
+                source.connections.push((feed, connection.clone()));
                 Some(connection)
             }
             Err(problem) => {
@@ -212,14 +212,20 @@ impl RunningSource {
     /// again before its time, so that reloading does not lock the account.
     pub(super) fn is_worth_a_try(&self) -> bool {
         let freed = self.end_holds_of_changed_passwords();
-        let held = self.connections.iter().any(|c| c.held().is_some());
+        let held = self.connections.iter().any(|(_, c)| c.held().is_some());
         freed || (!held && Feed::ALL.into_iter().any(|feed| self.is_held(feed)))
+    }
+
+    /// The logins that count now, with the feed whose connection has each.
+    pub(super) fn logins(&self) -> impl Iterator<Item = (Feed, LoggedIn)> + '_ {
+        let connections = self.connections.iter();
+        connections.filter_map(|(feed, connection)| Some((*feed, connection.logged_in()?)))
     }
 
     /// Ends the holds whose password is another now; whether there was one.
     pub(super) fn end_holds_of_changed_passwords(&self) -> bool {
         let mut freed = false;
-        for connection in &self.connections {
+        for (_, connection) in &self.connections {
             freed |= connection.end_hold_if_password_changed();
         }
         freed
@@ -255,7 +261,9 @@ impl RunningSource {
     /// Asks the workers to end; calls under way are cut.
     pub(super) fn ask_to_stop(&self) {
         self.stop.stop();
-        self.connections.iter().for_each(ThrioConnection::shutdown);
+        for (_, connection) in &self.connections {
+            connection.shutdown();
+        }
     }
 
     /// Waits for the workers; the names of those that still run at the deadline.

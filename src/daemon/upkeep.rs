@@ -160,6 +160,7 @@ fn maintain(parts: &Arc<Parts>) {
             }
         }
     }
+    parts.watch_expiries();
     let picture = parts.picture();
     parts.observe(&picture);
     let alarms = picture.problems.into_iter().map(|problem| problem.code);
@@ -256,7 +257,8 @@ impl Parts {
                 .find_map(|d| ended(&d.worker))
         };
         let alarm = || self.alarms.is_dead().then(|| "alarm".to_owned());
-        feed.or_else(destination).or_else(alarm)
+        let expiry = || self.expiries.is_dead().then(|| "expiry".to_owned());
+        feed.or_else(destination).or_else(alarm).or_else(expiry)
     }
 
     /// Each worker, and whether it steps in time.

@@ -13,6 +13,7 @@ pub mod clock_offset;
 pub mod configuration;
 pub mod coverage;
 pub mod delivery;
+pub mod expiry;
 pub mod health;
 pub mod historical;
 pub mod ids;

@@ -13,7 +13,7 @@ use super::hold::Held;
 use super::http::{self, Failure, Head, Reply, Request};
 use super::login::below;
 use super::options::{ConnectionOptions, OptionProblem, PasswordProvider};
-use super::session::{Session, Sessions};
+use super::session::{LoggedIn, Session, Sessions};
 use super::source::ThrioSource;
 use super::{Answered, Source};
 use crate::clock::Clock;
@@ -80,6 +80,11 @@ impl ThrioConnection {
     /// Why and until when the connection waits for a person, if it does.
     pub fn held(&self) -> Option<Held> {
         self.sessions.held()
+    }
+
+    /// The login that counts now, if there is one.
+    pub fn logged_in(&self) -> Option<LoggedIn> {
+        self.sessions.logged_in()
     }
 
     /// Reads the password again and ends a hold that another one caused; whether it did. Workers

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -12,7 +12,9 @@ use super::http::{self, Failure, Head, Http, Request};
 use super::not_thrio;
 use super::options::{ConnectionOptions, is_under, origin_of};
 use crate::clock::Clock;
+use crate::domain::expiry::Term;
 use crate::domain::timestamp::{MonoTime, WallTime};
+use crate::transport::token::term_of_token;
 use crate::transport::{self, is_loopback, mask::Secrets};
 
 /// A token lives under 24 h; this leaves time to fail and try again.
@@ -37,6 +39,8 @@ pub(super) struct Grant {
     pub(super) base: Url,
     /// How long the token serves before another is asked for.
     pub(super) renew_after: Duration,
+    /// From the login to the end that the token names.
+    pub(super) term: Term,
 }
 
 impl Login<'_> {
@@ -112,7 +116,12 @@ impl Login<'_> {
         let renew_after = life.map_or(RENEW_AFTER, |life| {
             life.mul_f64(0.85).clamp(RENEW_AFTER_MIN, RENEW_AFTER)
         });
+        let term = Term {
+            since: Some(now),
+            until: term_of_token(&token).and_then(|term| term.until),
+        };
         Ok(Grant {
+            term,
             token: SecretString::from(token),
             base,
             renew_after,
@@ -184,19 +193,12 @@ fn not_granted(reply: &http::Reply, secrets: &Secrets) -> Cause {
 
 /// How long a token lives, by its own claims: a hint only.
 fn token_life(token: &str, now: WallTime) -> Option<Duration> {
-    #[derive(serde::Deserialize)]
-    struct Claims {
-        exp: i64,
-        iat: Option<i64>,
-    }
-    let payload = token.split('.').nth(1)?;
-    let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let claims: Claims = serde_json::from_slice(&json).ok()?;
-    let life = claims.exp.checked_sub(claims.iat.unwrap_or(now.s()))?;
-    u64::try_from(life)
+    let term = term_of_token(token)?;
+    let life_ms = term.until?.ms_since(term.since.unwrap_or(now));
+    u64::try_from(life_ms)
         .ok()
         .filter(|life| *life > 0)
-        .map(Duration::from_secs)
+        .map(Duration::from_millis)
 }
 
 /// The URL of a path (with query) below a base that may have a path itself.
@@ -224,6 +226,8 @@ fn without_query(mut url: Url) -> Url {
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     #[test]

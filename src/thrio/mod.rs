@@ -23,6 +23,7 @@ pub use connection::ThrioConnection;
 pub use error::ThrioError;
 pub use hold::{HOLD_MAX, HOLD_MIN, Held};
 pub use options::{AuthScheme, ConnectionOptions, OptionProblem, PasswordProvider, ProxyUrl};
+pub use session::LoggedIn;
 
 use crate::domain::call::{
     ConfigurationAnswer, ConfigurationCall, HistoricalAnswer, HistoricalCall, RealtimeCall,

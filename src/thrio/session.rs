@@ -21,6 +21,7 @@ use super::login::{Login, below};
 use super::options::{AuthScheme, ConnectionOptions, OptionProblem, PasswordProvider, origin_of};
 use crate::clock::Clock;
 use crate::domain::call::Timing;
+use crate::domain::expiry::Term;
 use crate::domain::timestamp::{MonoTime, Now};
 use crate::transport::{self, mask::Secrets};
 
@@ -36,8 +37,19 @@ pub(super) struct Session {
     /// Counts logins, so that a 401 is only answered by a newer token.
     generation: u64,
     renew_at: Mutex<MonoTime>,
+    /// From the login to the end that the token names.
+    term: Term,
     /// Some call was not refused with 401: the token is (or was) good.
     proven: AtomicBool,
+}
+
+/// A login that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// Where the login says that calls go.
+    pub base: Url,
+    /// From the login to the end that its token names. The program renews it before.
+    pub term: Term,
 }
 
 struct State {
@@ -128,6 +140,16 @@ impl Sessions {
     pub(super) fn held(&self) -> Option<Held> {
         let now = self.clock.now().mono;
         self.lock().holds.held(now)
+    }
+
+    /// The login that counts, if there is one.
+    pub(super) fn logged_in(&self) -> Option<LoggedIn> {
+        let state = self.lock();
+        let session = state.session.as_ref()?;
+        Some(LoggedIn {
+            base: session.base.clone(),
+            term: session.term,
+        })
     }
 
     /// Ends a hold whose password is not the present one any more; whether it did.
@@ -278,6 +300,7 @@ impl Sessions {
             base: grant.base,
             generation,
             renew_at: Mutex::new(renew_at),
+            term: grant.term,
             proven: AtomicBool::new(false),
         })
     }

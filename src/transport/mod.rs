@@ -4,8 +4,10 @@
 //! - No proxy from the environment, no verification switched off, and no call without a time-out.
 //! - No message holds a secret, or more than 80 characters of a foreign text.
 
+pub mod certificate;
 pub mod mask;
 pub mod text;
+pub mod token;
 
 use std::io;
 use std::net::IpAddr;

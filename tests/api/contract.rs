@@ -180,6 +180,7 @@ fn every_answer_to_a_change_is_as_written() {
         "base_url": site.thrio.base_url(), "account": "a@example.com", "password": crate::site::PASSWORD}});
     let changes = [
         ("/api/v1/reload", json!({})),
+        ("/api/v1/alarms/test", json!({})),
         ("/api/v1/import", json!({"dry_run": true})),
         (
             "/api/v1/backfill",

@@ -3,6 +3,7 @@
 
 mod changes;
 mod contract;
+mod expiry;
 mod fuzz;
 mod limits;
 mod login;

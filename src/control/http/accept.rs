@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,13 +34,14 @@ const BUFFER_BYTES: usize = 32 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until it is aborted.
-pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+pub(super) async fn serve(listener: TcpListener, tls: Option<ControlTls>, router: Router) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-                    tokio::spawn(connection(stream, tls.clone(), router.clone(), permit));
+                    let tls = tls.as_ref().map(ControlTls::acceptor);
+                    tokio::spawn(connection(stream, tls, router.clone(), permit));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -91,8 +93,48 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: S, router: Router) {
     }
 }
 
-/// The certificate and key that were configured.
-pub(super) fn tls(files: &TlsFiles) -> Result<TlsAcceptor, String> {
+/// What the server proves its name with; another certificate can take its place while it serves.
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct ControlTls {
+    files: TlsFiles,
+    acceptor: Arc<ArcSwap<TlsAcceptor>>,
+}
+
+impl std::fmt::Debug for ControlTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ControlTls").field(&self.files).finish()
+    }
+}
+
+/// A certificate and key that were read and fit each other.
+pub struct FreshTls(TlsAcceptor);
+
+impl ControlTls {
+    /// Reads the configured files. The error says which one cannot be used.
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, String> {
+        Ok(Self {
+            acceptor: Arc::new(ArcSwap::from_pointee(acceptor(files)?)),
+            files: files.clone(),
+        })
+    }
+
+    /// Reads the files again and changes nothing yet.
+    pub fn fresh(&self) -> Result<FreshTls, String> {
+        acceptor(&self.files).map(FreshTls)
+    }
+
+    /// Shows this one to whoever connects from now on; open connections keep the former.
+    pub fn put(&self, fresh: FreshTls) {
+        self.acceptor.store(Arc::new(fresh.0));
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        (**self.acceptor.load()).clone()
+    }
+}
+
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, String> {
     let certificate = files.certificate.display();
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate)
         .map_err(|error| format!("control.certificate = {certificate}: {error}"))?

@@ -63,6 +63,10 @@ pub(super) async fn reload(State(desk): State<Desk>) -> Answer {
     desk.perform(Request::Reload).await
 }
 
+pub(super) async fn test_alarms(State(desk): State<Desk>) -> Answer {
+    desk.perform(Request::AlarmTest).await
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Import {

@@ -41,6 +41,7 @@ use super::status::Status;
 use super::token::AdminToken;
 use super::{ControlOptions, Operations, metrics, page};
 use crate::domain::timestamp::WallTime;
+pub use accept::ControlTls;
 use problem::Problem;
 use sessions::{Asker, Sessions};
 
@@ -59,6 +60,7 @@ const OPENAPI: &str = include_str!("../../../docs/openapi.yaml");
 #[derive(Debug)]
 pub struct ControlServer {
     address: SocketAddr,
+    tls: Option<ControlTls>,
     serving: JoinHandle<()>,
     runtime: Option<Runtime>,
 }
@@ -115,7 +117,7 @@ impl ControlServer {
         if !is_loopback && !token.exists() {
             return unprotected("make an admin token first, with `thrio-edge admin-token`");
         }
-        let tls = options.tls.as_ref().map(accept::tls).transpose();
+        let tls = options.tls.as_ref().map(ControlTls::read).transpose();
         let tls = tls.map_err(HttpError::Tls)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -136,9 +138,10 @@ impl ControlServer {
             is_loopback,
             is_secure: tls.is_some(),
         };
-        let serving = runtime.spawn(accept::serve(listener, tls, router(desk)));
+        let serving = runtime.spawn(accept::serve(listener, tls.clone(), router(desk)));
         Ok(Self {
             address,
+            tls,
             serving,
             runtime: Some(runtime),
         })
@@ -147,6 +150,11 @@ impl ControlServer {
     /// Where it listens, with the port that was taken.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its certificate, where it speaks TLS.
+    pub fn tls(&self) -> Option<ControlTls> {
+        self.tls.clone()
     }
 }
 
@@ -176,6 +184,8 @@ fn api() -> Router<Desk> {
     Router::new()
         .route("/openapi.yaml", get(openapi))
         .route("/status", get(api_status))
+        .route("/alarms", get(alarms))
+        .route("/alarms/test", post(changes::test_alarms))
         .route("/agents", get(reading::agents))
         .route("/queues", get(reading::queues))
         .route("/intervals", get(reading::intervals))
@@ -284,6 +294,10 @@ async fn openapi() -> Response {
 
 async fn api_status(State(desk): State<Desk>) -> Result<Json<Status>, Problem> {
     Ok(Json(desk.picture().await?))
+}
+
+async fn alarms(State(desk): State<Desk>) -> Result<Json<Value>, Problem> {
+    Ok(Json(desk.picture().await?.alarm_list()))
 }
 
 async fn session(

@@ -39,6 +39,8 @@ pub enum AlarmCode {
     BudgetRunningOut,
     GapsExpiring,
     AlarmUndelivered,
+    Expiring,
+    ExpiryDue,
     StoreDamaged,
     NotRunning,
 }
@@ -77,7 +79,7 @@ const fn note(
 }
 
 /// Every code, in the order of [`AlarmCode`].
-pub const CATALOGUE: [AlarmNote; 33] = [
+pub const CATALOGUE: [AlarmNote; 35] = [
     note(
         AlarmCode::StoreFailing,
         "store_failing",
@@ -392,6 +394,27 @@ pub const CATALOGUE: [AlarmNote; 33] = [
             "Several messages in a row could not be told to webhook or command.",
             "nobody hears of what is raised meanwhile; it is told once the way works again",
             "try it with `thrio-edge alarm test`, and correct [alarm]",
+        ],
+    ),
+    note(
+        AlarmCode::Expiring,
+        "expiring",
+        Warning,
+        [
+            "A certificate or a token ends within three weeks, or in the last fifth of a short life.",
+            "whoever is shown it, or whom it stands for, refuses from then on",
+            "renew it where it is made; a replaced file is noticed within a minute, the control \
+             server takes its own over with `thrio-edge reload`",
+        ],
+    ),
+    note(
+        AlarmCode::ExpiryDue,
+        "expiry_due",
+        Error,
+        [
+            "A certificate or a token has ended, or ends within three days.",
+            "what is collected, delivered or told through it: it waits, and nothing journaled is lost",
+            "renew it now; `thrio-edge status` names the file or the server",
         ],
     ),
     note(

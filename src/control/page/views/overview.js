@@ -1,10 +1,10 @@
 // Is everything all right, in one sentence; then what to do; then each feed and destination.
 
 import { h } from "../dom.js";
-import { ago, bytes, many, number, percent, span, time } from "../format.js";
+import { ago, bytes, many, number, percent, span, time, utc } from "../format.js";
 import { judge, placeFor } from "../judgement.js";
 import { boxNow, listen, refresh, status } from "../live.js";
-import { card, empty, failure, feedName, mark, meter, pill, table } from "../parts.js";
+import { announce, card, empty, failure, feedName, mark, meter, pill, table } from "../parts.js";
 import { change } from "../session.js";
 
 /** Problems of a destination that a new try may end. */
@@ -17,9 +17,23 @@ export function open(context) {
     said.set(name, await tryNow(name));
     await refresh();
   };
+  const trial = { busy: false, said: null };
+  const test = async () => {
+    Object.assign(trial, { busy: true, said: null });
+    redraw();
+    try {
+      const done = await change("alarms/test", {});
+      trial.said = done && (() => tried(done));
+      if (done) announce(done.ok ? "All arrived" : "Not all arrived");
+    } catch (error) {
+      trial.said = () => failure(error);
+    }
+    trial.busy = false;
+    redraw();
+  };
   const redraw = () => {
     const picture = status();
-    if (picture) context.draw(...page(picture, boxNow(), said, retry));
+    if (picture) context.draw(...page(picture, boxNow(), { said, retry, trial, test }));
     else context.draw(h("p", { class: "muted" }, "Asking the box …"));
   };
   const forget = listen("status", redraw);
@@ -37,13 +51,15 @@ async function tryNow(destination) {
   }
 }
 
-function page(picture, now, said, retry) {
+function page(picture, now, { said, retry, trial, test }) {
   return [
     verdict(picture),
     problems(picture, now, said, retry),
     card("Feeds", {}, feeds(picture, now)),
     card("Destinations", {}, destinations(picture, now)),
     card("The box", {}, facts(picture, now)),
+    told(picture, now, trial, test),
+    credentials(picture, now),
   ];
 }
 
@@ -137,7 +153,7 @@ function facts(picture, now) {
     ["Journal", disk(store)],
     ["Free on its disk", store.free_bytes === null ? "–" : bytes(store.free_bytes)],
     ["Records", `${number(store.last_seq)} journaled, the oldest kept is number ${number(store.first_seq)}`],
-    ...(picture.credentials ?? []).map((credential) => [credential.name, expiry(credential, now)]),
+    ["Ends first", first(picture, now)],
     ["Running", [`version ${picture.version}, since `, time(picture.started_at, now)]],
     ["Configuration", configuration(picture.configuration, now)],
   ];
@@ -161,11 +177,67 @@ function disk(store) {
   return [text, meter(share, `Disk budget used: ${text}`, level)];
 }
 
-function expiry(credential, now) {
-  if (!credential.expires_at) return "does not say when it ends";
-  const left = (Date.parse(credential.expires_at) - now) / 1000;
-  const text = left > 0 ? `ends in ${span(left)}` : "has ended";
-  return left < 14 * 86_400 ? pill(left > 0 ? "warning" : "error", text) : text;
+/** From here on an end is marked; the alarms say when it is time. */
+const SOON_S = 21 * 86_400;
+
+/** What ends and is not renewed by the program itself. */
+const ending = (picture) => (picture.expiries ?? []).filter((one) => one.until !== null && one.kind !== "session");
+
+function first(picture, now) {
+  const all = ending(picture);
+  if (all.length === 0) return "no certificate or token with an end";
+  const soonest = all.reduce((a, b) => (a.until <= b.until ? a : b));
+  return [soonest.name, ": ", end(soonest, now)];
+}
+
+function end(one, now) {
+  if (one.until === null) return one.error ?? h("span", { class: "muted" }, "does not say");
+  const left = (Date.parse(one.until) - now) / 1000;
+  const text = left > 0 ? `in ${span(left)}` : "has ended";
+  const shown = h("time", { datetime: one.until, title: utc(one.until) }, text);
+  if (one.kind === "session" || left > SOON_S) return shown;
+  return pill(left > 0 ? "warning" : "error", shown);
+}
+
+/** Each certificate, token and password, folded: the alarms tell what needs somebody. */
+function credentials(picture, now) {
+  const all = picture.expiries ?? [];
+  if (all.length === 0) return null;
+  return card("Certificates and credentials", {}, h("details", {},
+    h("summary", {}, `Show all ${number(all.length)}`),
+    table("Certificates and credentials", [
+      { name: "Whose", head: true, cell: (one) => one.name },
+      { name: "What", cell: (one) => one.kind },
+      { name: "Since", cell: (one) => (one.since ? time(one.since, now) : "–") },
+      { name: "Ends", cell: (one) => end(one, now) },
+      { name: "Where", class: "text", cell: (one) => one.place },
+    ], all, { key: (one) => `${one.name} ${one.place}` })));
+}
+
+/** How people are told of what is wrong, and a way to try it. */
+function told(picture, now, trial, test) {
+  const { ways, heartbeat, heartbeat_error: heartbeatError } = picture.alarms ?? { ways: [] };
+  const lines = ways.map((way) => [
+    way.way,
+    way.last_error ? pill("error", "fails") : pill("ok", "works"),
+    [way.last_told_at ? ["last told ", ago(way.last_told_at, now)] : "nothing told yet", way.waiting > 0 && `, ${many(way.waiting, "change")} waiting`, way.last_error && h("p", { class: "problem" }, way.last_error)],
+  ]);
+  if (heartbeat) {
+    lines.push(["heartbeat", heartbeatError ? pill("error", "fails") : pill("ok", "works"), heartbeatError ?? "called while no error stands"]);
+  }
+  if (lines.length === 0) {
+    return card("Who is told", {}, empty("Nobody is told.", "Set a webhook, a command or a heartbeat under ", h("code", {}, "[alarm]"), " in the configuration file: then somebody hears of an alarm who does not look here."));
+  }
+  return card("Who is told", {},
+    h("ul", { class: "plain" }, lines.map(([name, state, text]) => h("li", { "data-key": name }, h("strong", {}, name), " ", state, " ", text))),
+    h("p", {}, h("button", { type: "button", class: "quiet", disabled: trial.busy, onclick: () => void test() }, trial.busy ? "Sending …" : "Send a test message")),
+    trial.said);
+}
+
+/** What came of a test message. */
+function tried(done) {
+  return h("ul", { class: "plain" }, done.trials.map((one) =>
+    h("li", {}, one.error ? pill("error", "failed") : pill("ok", "arrived"), ` ${one.way} (${one.to})`, one.error && h("p", { class: "problem" }, one.error))));
 }
 
 function configuration(loaded, now) {
