@@ -128,6 +128,12 @@ impl Browser {
         )
     }
 
+    /// Keeps what is downloaded in this folder.
+    pub(crate) fn keep_downloads(&self, folder: &Path) {
+        let parameters = json!({"behavior": "allow", "downloadPath": folder});
+        self.devtools("Browser.setDownloadBehavior", &parameters);
+    }
+
     /// Goes there and waits until it is loaded.
     pub(crate) fn go(&self, url: &str) {
         self.post("/url", &json!({ "url": url }));
@@ -283,5 +289,7 @@ fn capabilities(profile: &Path) -> Value {
         "goog:chromeOptions": {"args": arguments},
         "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         "timeouts": {"script": 60_000},
+        // A site's own authority is not this browser's.
+        "acceptInsecureCerts": true,
     }}})
 }

@@ -88,6 +88,133 @@ fn a_refused_record_is_looked_at_and_sent_once_more() {
 }
 
 #[test]
+fn a_refused_record_is_given_up_only_after_it_was_asked_twice() {
+    let mut site = Site::collecting();
+    let token = site.admin_token();
+    site.start();
+    let browser = Browser::open();
+    browser.go(&site.url);
+    browser.wait_for_text("everything is delivered");
+    let database = Connection::open(site.database()).unwrap();
+    database
+        .busy_timeout(std::time::Duration::from_secs(20))
+        .unwrap();
+    database
+        .execute_batch(
+            "CREATE TRIGGER no_busy BEFORE INSERT ON wfm_agent_state_transaction
+             WHEN NEW.category = 'BUSY' BEGIN SELECT RAISE(ABORT, 'no busy'); END",
+        )
+        .unwrap();
+    browser.go(&format!("{}/#/quarantine", site.url));
+    log_in(&browser, &token);
+    browser.wait_for_text("no busy");
+    database.execute_batch("DROP TRIGGER no_busy").unwrap();
+    let button = "button[aria-label^=\"Discard record\"]";
+    let record = "return document.querySelector(arguments[0]).ariaLabel";
+    let record = browser.run(record, &json!([button]));
+    let record = format!("button[aria-label=\"{}\"]", record.as_str().unwrap());
+    browser.click(&record);
+    browser.wait_for_text("This cannot be taken back.");
+    browser.click("dialog.dialog button[value=no]");
+    browser.wait("the record, still there", || browser.text_of(&record));
+    browser.click(&record);
+    browser.wait_for_text("This cannot be taken back.");
+    browser.click("dialog.dialog button[value=yes]");
+    browser.wait_for_text("Discarded");
+    browser.wait("the record to be gone", || {
+        browser.text_of(&record).is_none().then_some(())
+    });
+    if browser.text_of(button).is_some() {
+        browser.press("Discard all");
+        browser.click("dialog.dialog button[value=yes]");
+    }
+    browser.wait_for_text("No destination has refused a record.");
+}
+
+#[test]
+fn the_volume_of_a_day_is_downloaded_as_the_api_has_it() {
+    let mut site = Site::collecting();
+    site.start();
+    let browser = Browser::open();
+    let folder = tempfile::tempdir().unwrap();
+    browser.keep_downloads(folder.path());
+    browser.go(&format!("{}/#/volume", site.url));
+    browser.wait_for_text("Contacts by quarter hour");
+    let link = "a.button[download]";
+    let asked = browser.wait("the link", || {
+        let href = browser.run(
+            "return document.querySelector(arguments[0])?.href",
+            &json!([link]),
+        );
+        href.as_str().map(str::to_owned)
+    });
+    browser.click(link);
+    let text = browser.wait("the file", || {
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let mut names = files.map(|file| file.unwrap().path());
+        let file = names.find(|file| file.extension().is_some_and(|e| e == "csv"))?;
+        std::fs::read_to_string(file)
+            .ok()
+            .filter(|text| !text.is_empty())
+    });
+    let mut lines = text.lines();
+    assert!(
+        lines
+            .next()
+            .unwrap()
+            .starts_with("source,queue_id,queue_name,interval_start")
+    );
+    // Rows are only added or restated meanwhile.
+    let now = ureq::get(&asked)
+        .call()
+        .unwrap()
+        .body_mut()
+        .read_to_string()
+        .unwrap();
+    let queues: std::collections::BTreeSet<&str> =
+        lines.filter_map(|l| l.split(',').nth(1)).collect();
+    assert!(!queues.is_empty(), "{text}");
+    for queue in queues {
+        assert!(
+            now.contains(&format!("main,{queue},")),
+            "{queue} is not in {now}"
+        );
+    }
+}
+
+#[test]
+fn on_an_address_of_the_network_nothing_is_shown_before_the_login() {
+    let mut site = Site::collecting();
+    let token = site.admin_token();
+    site.open_to_the_network();
+    site.start();
+    let browser = Browser::open();
+    browser.go(&site.url);
+    browser.wait("the dialog", || browser.text_of("#login-dialog h2"));
+    let shown = browser.text();
+    for hidden in ["test-box", "Agent states", "delivered"] {
+        assert!(!shown.contains(hidden), "{shown}");
+    }
+    browser.screenshot(&target("page-screenshots/login-network.png"));
+    assert_accessible(&browser, &axe(), "the login of a box on the network");
+    browser.fill("Admin token", "a-wrong-token");
+    browser.click("#login-dialog button.primary");
+    browser.wait("a refusal", || {
+        let text = browser.text_of("#login-dialog .notice.error")?;
+        (!text.is_empty()).then_some(())
+    });
+    browser.fill("Admin token", &token);
+    browser.click("#login-dialog button.primary");
+    browser.wait_for_text("Agent states");
+    browser.wait_for_text("test-box");
+    browser.click("#login");
+    browser.go(&format!("{}/#/journal", site.url));
+    browser.post("/refresh", &json!({}));
+    browser.wait("the dialog again", || browser.text_of("#login-dialog h2"));
+    assert!(!browser.text().contains("State transaction"));
+}
+
+#[test]
 fn a_quarter_hour_is_chosen_by_keys_and_asked_for_again() {
     let mut site = Site::collecting();
     let token = site.admin_token();
@@ -133,6 +260,38 @@ fn a_blind_feed_marks_the_board_as_no_longer_true() {
     browser.press("See why");
     browser.wait_for_text("nobody sees the agents' states");
     browser.wait("the feed's mark", || browser.text_of("td .pill.error"));
+}
+
+#[test]
+fn a_test_message_is_sent_from_the_page_and_what_came_of_it_is_said() {
+    let mut site = Site::collecting();
+    let token = site.admin_token();
+    // One way works, nobody listens at the other.
+    let heard = site.file("heard");
+    site.configure(&format!(
+        "[alarm]\nwebhook_url = \"http://127.0.0.1:9/hook-key\"\n\
+         command = [\"/bin/cp\", \"/dev/stdin\", \"{}\"]\n",
+        heard.display()
+    ));
+    site.start();
+    let browser = Browser::open();
+    browser.go(&site.url);
+    browser.wait_for_text("nothing told yet");
+    log_in(&browser, &token);
+    browser.press("Send a test message");
+    browser.wait_for_text("command (");
+    let said = browser.text();
+    assert!(
+        said.contains("arrived") && said.contains("failed"),
+        "{said}"
+    );
+    assert!(!said.contains("hook-key"), "{said}");
+    let message = std::fs::read_to_string(&heard).unwrap();
+    assert!(message.contains("\"test\""), "{message}");
+    browser.press("Show all 4");
+    browser.wait_for_text("source main: realtime password");
+    browser.screenshot(&target("page-screenshots/overview-told.png"));
+    assert_accessible(&browser, &axe(), "the overview with who is told");
 }
 
 #[test]

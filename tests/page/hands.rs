@@ -61,6 +61,14 @@ impl Browser {
         self.fill_element(&self.find("xpath", &format!("{within}//*[@id={id}]")), text);
     }
 
+    /// Presses the button with these words within the part with this title.
+    #[track_caller]
+    pub(crate) fn press_in(&self, part: &str, words: &str) {
+        let within = format!("//fieldset[legend[normalize-space(.)='{part}']]");
+        let element = self.find("xpath", &format!("{within}//button[.='{words}']"));
+        self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
     /// Presses the button with these words in the same line as what a selector names.
     #[track_caller]
     pub(crate) fn press_beside(&self, selector: &str, words: &str) {

@@ -112,6 +112,56 @@ fn a_mistake_is_marked_where_it_was_made_and_nothing_is_saved() {
     assert_accessible(&browser, &axe(), "the form with a mistake");
 }
 
+/// What the form and the box say of one setting.
+const UNIT: &str = "handle_time_unit = \"milliseconds\"";
+
+#[test]
+fn a_suggestion_is_taken_over_and_a_source_that_was_saved_is_removed_again() {
+    let mut site = Site::fresh_beside_milliseconds();
+    let token = site.admin_token();
+    site.start();
+    let browser = Browser::open();
+    browser.go(&format!("{}/#/configuration", site.url));
+    browser.wait_for_text("New source");
+    fill_connections(&browser, &site.thrio_url(), PASSWORD);
+    browser.press_in(
+        "Historical contact volume data collection",
+        "Test connection",
+    );
+    browser.fill("Admin token", &token);
+    browser.click("#login-dialog button.primary");
+    let suggested = "[data-key=\"probe historical\"] .suggested";
+    let says = browser.wait("a suggestion", || browser.text_of(suggested));
+    assert!(says.contains(UNIT), "{says}");
+    browser.click(&format!("{suggested} button"));
+    browser.wait_for_text("The suggestion stands in the fields below.");
+    let field = "#new-api-historical-handle_time_unit";
+    assert_eq!(browser.value_of(field), "milliseconds");
+    browser.screenshot(&target("page-screenshots/configuration-applied.png"));
+    assert_eq!(site.saved_settings(), "", "nothing is saved by looking");
+    browser.press("Save");
+    browser.wait_for_text("Saved, and it runs.");
+    assert!(
+        site.saved_settings().contains(UNIT),
+        "{}",
+        site.saved_settings()
+    );
+
+    // To think better of it changes nothing.
+    browser.press("Remove");
+    browser.wait_for_text("Remove this source?");
+    browser.click("dialog.dialog button[value=no]");
+    assert!(site.saved_settings().contains(UNIT));
+    browser.press("Remove");
+    browser.wait_for_text("Remove this source?");
+    browser.click("dialog.dialog button[value=yes]");
+    browser.wait("no source in the file", || {
+        (!site.saved_settings().contains("[[source]]")).then_some(())
+    });
+    browser.go(&format!("{}/#/overview", site.url));
+    browser.wait_for_text("Nothing is collected yet.");
+}
+
 fn fill_connections(browser: &Browser, url: &str, password: &str) {
     let (realtime, historical) = (
         "Real-time adherence integration",

@@ -11,7 +11,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use thrio_edge::clock::{Clock as _, SystemClock};
-use thrio_edge::simulator::{self, Behaviour, Centre, Preset, Server, Shape, Speech, State};
+use thrio_edge::simulator::{
+    self, Behaviour, Centre, HistoricalSpeech, Preset, Server, Shape, Speech, State,
+};
 use thrio_edge::stop::StopToken;
 
 /// The one password that the simulated Thrio takes.
@@ -30,6 +32,8 @@ pub(crate) struct Site {
     /// A state text that no built-in name explains, and that some agent is in.
     pub(crate) custom_state: &'static str,
     child: Option<Child>,
+    /// Scheme and host of the page.
+    base: &'static str,
     /// `http://127.0.0.1:...`, once it runs.
     pub(crate) url: String,
 }
@@ -37,7 +41,20 @@ pub(crate) struct Site {
 impl Site {
     /// A box as the installer leaves it: no source; records go to a SQLite file.
     pub(crate) fn fresh() -> Self {
-        Self::with_source("")
+        Self::with_source("", Speech::default())
+    }
+
+    /// The same, beside a Thrio that counts handle time in milliseconds.
+    pub(crate) fn fresh_beside_milliseconds() -> Self {
+        let historical = HistoricalSpeech {
+            handle_time_in_ms: true,
+            ..HistoricalSpeech::default()
+        };
+        let speech = Speech {
+            historical,
+            ..Speech::default()
+        };
+        Self::with_source("", speech)
     }
 
     /// A box whose file has the source.
@@ -49,16 +66,17 @@ impl Site {
              transaction_collection_interval_s = 1\nsnapshot = \"full\"\n\
              [source.historical]\nbase_url = \"{url}\"\nusername = \"wfm@example.com\"\n\
              password_file = \"password\"\n",
+            Speech::default(),
         )
     }
 
-    fn with_source(source: &str) -> Self {
+    fn with_source(source: &str, speech: Speech) -> Self {
         let (centre, custom_state) = busy_centre();
         let behaviour = Behaviour {
             speech: Speech {
                 username: Some(ACCOUNT.to_owned()),
                 password: Some(PASSWORD.to_owned()),
-                ..Speech::default()
+                ..speech
             },
             ..Behaviour::default()
         };
@@ -72,6 +90,7 @@ impl Site {
             thrio: Some(thrio),
             custom_state,
             child: None,
+            base: "http://127.0.0.1",
             url: String::new(),
         };
         let text = format!(
@@ -128,6 +147,29 @@ impl Site {
         String::from_utf8(made.stdout).unwrap().trim().to_owned()
     }
 
+    /// Another address than loopback, with a certificate that the site made itself.
+    pub(crate) fn open_to_the_network(&mut self) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        self.write_private("control.pem", &made.cert.pem());
+        self.write_private("control.key", &made.signing_key.serialize_pem());
+        let text = fs::read_to_string(self.config_file()).unwrap();
+        let open = "listen = \"0.0.0.0:0\"\ncertificate = \"control.pem\"\nkey = \"control.key\"";
+        let text = text.replace("listen = \"127.0.0.1:0\"", open);
+        fs::write(self.config_file(), text).unwrap();
+        self.base = "https://localhost";
+    }
+
+    /// More of the configuration, for the next start.
+    pub(crate) fn configure(&self, more: &str) {
+        let text = fs::read_to_string(self.config_file()).unwrap();
+        fs::write(self.config_file(), text + more).unwrap();
+    }
+
+    /// A file of the site's folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Starts the program and waits for its address.
     pub(crate) fn start(&mut self) {
         let log = self.folder.path().join("edge.log");
@@ -142,8 +184,8 @@ impl Site {
         let clock = SystemClock::new();
         self.url = loop {
             let text = fs::read_to_string(&log).unwrap_or_default();
-            if let Some(address) = address_in(&text) {
-                break format!("http://{address}");
+            if let Some(port) = port_in(&text) {
+                break format!("{}:{port}", self.base);
             }
             let waited = clock.now().mono.since_start();
             assert!(waited < DEADLINE, "it does not listen:\n{text}");
@@ -167,12 +209,12 @@ impl Drop for Site {
 }
 
 /// From the log: `control server address=127.0.0.1:40123`.
-fn address_in(log: &str) -> Option<&str> {
+fn port_in(log: &str) -> Option<u16> {
     let line = log.lines().find(|line| line.contains("control server"))?;
-    let (_, rest) = line.split_once("127.0.0.1:")?;
-    let port = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    let start = line.len() - rest.len() - "127.0.0.1:".len();
-    line.get(start..start + "127.0.0.1:".len() + port.len())
+    let (_, rest) = line.split_once("address=")?;
+    let port = rest.split(':').nth(1)?;
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    port.parse().ok()
 }
 
 fn program() -> Command {
