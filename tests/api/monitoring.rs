@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use crate::site::Site;
 
 fn shipped(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("conf/monitoring")
-        .join(file);
+    let path = root().join("conf/monitoring").join(file);
     std::fs::read_to_string(path).unwrap()
 }
 
@@ -31,8 +30,9 @@ fn dashboard_and_alert_rules_name_metrics_that_are_there() {
         site.post("/api/v1/reload", &serde_json::json!({})).status,
         422
     );
-    site.wait_for("the size of the journal", |status| {
-        status.store.allocated_bytes.is_some()
+    site.wait_for("the size of the journal, and a login's end", |status| {
+        let ends = status.expiries.iter().any(|expiry| expiry.until.is_some());
+        status.store.allocated_bytes.is_some() && ends
     });
     let metrics = site.get("/metrics");
     assert!(
@@ -62,6 +62,7 @@ fn dashboard_and_alert_rules_name_metrics_that_are_there() {
             "{file} names {unknown:?}, of {scraped:?}"
         );
     }
+    every_label_is_there(&metrics.text);
     for line in metrics
         .text
         .lines()
@@ -70,6 +71,79 @@ fn dashboard_and_alert_rules_name_metrics_that_are_there() {
         let name = line.split(' ').nth(2).unwrap();
         let help = format!("# HELP {name} ");
         assert!(metrics.text.contains(&help), "{name} has no help");
+    }
+}
+
+/// The labels that queries choose by, against those that the box gives the metric.
+fn every_label_is_there(metrics: &str) {
+    let given = |name: &str| -> BTreeSet<String> {
+        let series = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        series
+            .filter(|rest| rest.starts_with('{'))
+            .flat_map(label_names)
+            .collect()
+    };
+    let mut seen = 0;
+    for file in ["prometheus-rules.yml", "grafana-dashboard.json"] {
+        let text = shipped(file).replace("\\\"", "\"");
+        for (at, _) in text.match_indices("thrio_edge_") {
+            let rest = &text[at..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let (name, rest) = rest.split_at(end.unwrap_or(rest.len()));
+            if !rest.starts_with('{') {
+                continue;
+            }
+            let known = given(name);
+            for label in label_names(rest).filter(|label| label != "instance") {
+                seen += 1;
+                assert!(
+                    known.contains(&label),
+                    "{file}: {name} has no {label}: {known:?}"
+                );
+            }
+        }
+    }
+    assert!(seen > 5, "the queries choose by {seen} labels");
+}
+
+/// Of `{a="x",b=~"y"} ...`.
+fn label_names(text: &str) -> impl Iterator<Item = String> + '_ {
+    let inner = text.split(['{', '}']).nth(1).unwrap_or_default();
+    inner
+        .split("\",")
+        .filter_map(|pair| pair.split(['=', '!']).next())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+}
+
+/// Debian's, where `scripts/test` put it.
+fn promtool() -> Command {
+    let own = root().join("target/prometheus/usr/bin/promtool");
+    Command::new(if own.exists() { own } else { "promtool".into() })
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn prometheus_takes_the_rules_and_each_fires_in_its_time() {
+    for arguments in [
+        ["check", "rules", "conf/monitoring/prometheus-rules.yml"],
+        ["test", "rules", "tests/api/prometheus-rules.test.yml"],
+    ] {
+        let done = promtool().args(arguments).current_dir(root()).output();
+        let done =
+            done.expect("promtool (scripts/test takes it out of Debian's package prometheus)");
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
+    }
+    let tested = std::fs::read_to_string(root().join("tests/api/prometheus-rules.test.yml"));
+    let tested = tested.unwrap();
+    for line in shipped("prometheus-rules.yml").lines() {
+        if let Some(alert) = line.trim().strip_prefix("- alert: ") {
+            let expected = format!("{{labels: '{{alertname=\"{alert}\"}}', value: 1}}");
+            assert!(tested.contains(&expected), "{alert} is not tested");
+        }
     }
 }
 

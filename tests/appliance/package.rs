@@ -115,6 +115,10 @@ fn a_package_is_installed_runs_is_upgraded_over_a_backlog_removed_and_purged() {
         "usr/share/bash-completion/completions/thrio-edge",
         "usr/share/doc/thrio-edge/handbook.md",
         "usr/share/doc/thrio-edge/thrio-edge.toml",
+        "usr/share/doc/thrio-edge/openapi.yaml",
+        "usr/share/doc/thrio-edge/monitoring/prometheus-rules.yml",
+        "usr/share/doc/thrio-edge/monitoring/grafana-dashboard.json",
+        "usr/share/doc/thrio-edge/bridge/postgres.sql",
     ] {
         assert!(
             machine.at(file).metadata().is_ok_and(|f| f.len() > 0),
@@ -246,4 +250,80 @@ fn the_installer_does_what_it_says_twice_and_is_undone() {
     assert_eq!(left, [machine.config()]);
     undo(&["--purge"]);
     assert!(!machine.at("etc/thrio-edge").exists());
+}
+
+/// This machine as it is, in a mount namespace of its own; what is written there is written to memory
+/// and gone at the end. Where such a thing cannot be made, it says so.
+fn on_a_copy_of_this_machine(script: &str) -> Option<String> {
+    const ENTER: &str = r#"
+        set -eu
+        mount -t tmpfs tmpfs "$1"
+        mkdir "$1/up" "$1/work" "$1/root"
+        mount -t overlay overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"
+        for folder in /dev /proc "$2" "${3%/*}"; do
+            mkdir -p "$1/root$folder"
+            mount --rbind "$folder" "$1/root$folder"
+        done
+        if [ "$4" = try ]; then exit; fi
+        exec chroot "$1/root" /bin/sh -euc "$4" sh "$2" "$3"
+    "#;
+    let enter = |what: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap().to_owned();
+        let repository = root();
+        run(Command::new("unshare")
+            .args(["--mount", "sh", "-c", ENTER, "sh", &place])
+            .args([repository.to_str().unwrap(), PROGRAM, what]))
+    };
+    let (tried, why) = enter("try");
+    if !tried.status.success() {
+        println!("no copy of this machine can be made here: {why}");
+        return None;
+    }
+    let (done, said) = enter(script);
+    assert!(done.status.success(), "{said}");
+    Some(said)
+}
+
+#[test]
+fn the_installer_makes_the_admin_token_for_the_service_and_shows_it_once() {
+    if !is_root() {
+        return;
+    }
+    let script = r#"
+        install="$1/scripts/install --binary $2 --prefix /usr/local --no-start"
+        echo FIRST; $install 2>&1
+        file=/var/lib/thrio-edge/admin-token
+        echo FILE; stat -c '%U:%G %a' $file; cat $file
+        echo SECOND; $install 2>&1
+        echo SAME; cat $file
+    "#;
+    let Some(said) = on_a_copy_of_this_machine(script) else {
+        return;
+    };
+    let part = |from: &str, to: &str| {
+        let (_, rest) = said.split_once(from).unwrap_or_else(|| panic!("{said}"));
+        rest.split(to).next().unwrap().trim().to_owned()
+    };
+    let (first, second) = (part("FIRST", "FILE"), part("SECOND", "SAME"));
+    let tokens = |text: &str| {
+        let words = text.split_whitespace();
+        let is_token = |word: &&str| word.len() > 40 && !word.contains('/');
+        words
+            .filter(is_token)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let [token] = &tokens(&first)[..] else {
+        panic!("one token is shown: {first}");
+    };
+    assert!(first.contains("shown only now"), "{first}");
+    let file = part("FILE", "SECOND");
+    let (about, kept) = file.split_once('\n').unwrap();
+    assert_eq!(about, "thrio-edge:thrio-edge 600");
+    assert!(!kept.contains(token.as_str()) && kept.len() == 64, "{kept}");
+    assert_eq!(tokens(&second), [""; 0], "{second}");
+    assert!(second.contains("made already"), "{second}");
+    assert_eq!(part("SAME", "\0"), kept, "it was made anew");
+    assert!(!Path::new("/var/lib/thrio-edge/admin-token").exists());
 }
