@@ -21,6 +21,14 @@ pub(crate) const PASSWORD: &str = "correct-horse-battery";
 /// The one account there.
 pub(crate) const ACCOUNT: &str = "wfm@example.com";
 
+/// A source whose file says everything.
+const SOURCE: &str = "[[source]]\nname = \"main\"\n\
+     [source.realtime]\nbase_url = \"{url}\"\naccount = \"wfm@example.com\"\n\
+     password_file = \"password\"\n\
+     transaction_collection_interval_s = 1\nsnapshot = \"full\"\n\
+     [source.historical]\nbase_url = \"{url}\"\nusername = \"wfm@example.com\"\n\
+     password_file = \"password\"\n";
+
 const DEADLINE: Duration = Duration::from_secs(90);
 const LOOK_PERIOD: Duration = Duration::from_millis(50);
 
@@ -59,19 +67,26 @@ impl Site {
 
     /// A box whose file has the source.
     pub(crate) fn collecting() -> Self {
-        Self::with_source(
-            "[[source]]\nname = \"main\"\n\
-             [source.realtime]\nbase_url = \"{url}\"\naccount = \"wfm@example.com\"\n\
-             password_file = \"password\"\n\
-             transaction_collection_interval_s = 1\nsnapshot = \"full\"\n\
-             [source.historical]\nbase_url = \"{url}\"\nusername = \"wfm@example.com\"\n\
-             password_file = \"password\"\n",
-            Speech::default(),
-        )
+        Self::with_source(SOURCE, Speech::default())
+    }
+
+    /// The same beside a contact centre of 5,000 agents, late in its morning.
+    pub(crate) fn collecting_from_many() -> Self {
+        let hour_s = SystemClock::new().now().wall.s().rem_euclid(86_400);
+        let shape = Shape {
+            utc_offset_s: (11 * 3_600 - hour_s) / 900 * 900,
+            ..Preset::L.shape()
+        };
+        let centre = Centre::with_shape(shape, 7);
+        Self::beside(centre, "", SOURCE, Speech::default())
     }
 
     fn with_source(source: &str, speech: Speech) -> Self {
         let (centre, custom_state) = busy_centre();
+        Self::beside(centre, custom_state, source, speech)
+    }
+
+    fn beside(centre: Centre, custom_state: &'static str, source: &str, speech: Speech) -> Self {
         let behaviour = Behaviour {
             speech: Speech {
                 username: Some(ACCOUNT.to_owned()),

@@ -8,6 +8,7 @@ use thrio_edge::domain::timestamp::WallTime;
 
 use crate::browser::{Browser, LOOKS, Look};
 use crate::demo::{Demo, target};
+use crate::site::Site;
 
 /// A view, and words that a person reads on it once it is filled.
 const VIEWS: [(&str, &[&str]); 7] = [
@@ -115,4 +116,92 @@ pub(crate) fn assert_accessible(browser: &Browser, axe: &str, name: &str) {
         .unwrap_or_else(|| panic!("{name}: {report}"));
     let serious: Vec<_> = findings.iter().filter(is_serious).collect();
     assert!(serious.is_empty(), "{name}: {serious:#?}");
+}
+
+/// The board once drew a line for each of them, each second.
+#[test]
+fn a_board_of_thousands_is_a_page_and_not_a_flood() {
+    let mut site = Site::collecting_from_many();
+    site.start();
+    let browser = Browser::open();
+    browser.go(&format!("{}/#/agents", site.url));
+    let count = "const chips = [...document.querySelectorAll('.chip b')];
+        return chips.reduce((sum, chip) => sum + Number(chip.textContent.replaceAll(',', '')), 0)";
+    browser.wait("all of them", || {
+        let listed = browser.run(count, &json!([])).as_u64().unwrap_or(0);
+        (listed >= 5_000).then_some(())
+    });
+    let nodes = || {
+        let count = browser.run("return document.querySelectorAll('*').length", &json!([]));
+        count.as_u64().unwrap()
+    };
+    assert!(nodes() < 3_000, "{} elements", nodes());
+    browser.screenshot(&target("page-screenshots/agents-many.png"));
+    let listed = "return document.querySelectorAll('.column.available li').length";
+    let before = browser.run(listed, &json!([])).as_u64().unwrap();
+    browser.click(".column.available > button");
+    browser.wait("more lines", || {
+        let now = browser.run(listed, &json!([])).as_u64().unwrap();
+        (now > before).then_some(())
+    });
+    assert_accessible(&browser, &axe(), "the board of many");
+
+    // How long a redraw takes is said, not judged: the machine may be busy.
+    let redraw = browser.run_async(
+        "const search = document.querySelector('#agent-search'); const times = [];
+         for (const text of ['a', 'ab', '', 'b', '']) {
+           const start = performance.now(); search.value = text; search.oninput({target: search});
+           times.push(performance.now() - start);
+           await new Promise((wait) => setTimeout(wait, 0));
+         }
+         return times.map((ms) => Math.round(ms))",
+    );
+    println!("a redraw after each letter of a search: {redraw} ms");
+    let last = browser.run(
+        "return document.querySelector('details.gone li .who')?.textContent ?? ''",
+        &json!([]),
+    );
+    let last = last.as_str().unwrap().to_owned();
+    assert!(!last.is_empty());
+    browser.fill("Search by name, id or state", &last);
+    browser.wait("the one who is searched", || {
+        let found = browser.text_of(".board li .who")?;
+        (found == last).then_some(())
+    });
+    assert!(browser.complaints().is_empty());
+}
+
+/// When the first words stand on the page, from the browser's own record.
+#[test]
+fn the_first_paint_does_not_wait_for_data() {
+    let mut site = Site::collecting();
+    site.start();
+    let browser = Browser::open();
+    let mut painted = Vec::new();
+    for _ in 0..5 {
+        browser.go("about:blank");
+        browser.go(&site.url);
+        let paint = browser.wait("the first paint", || {
+            let at = browser.run(
+                "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null",
+                &json!([]),
+            );
+            at.as_f64()
+        });
+        painted.push(paint.round());
+    }
+    println!("first contentful paint, five loads: {painted:?} ms");
+    // It is there although the API is not asked yet: the frame is the file itself.
+    let html = ureq::get(&site.url)
+        .call()
+        .unwrap()
+        .body_mut()
+        .read_to_string()
+        .unwrap();
+    for part in ["<h1", "Overview", "Agents", "Journal"] {
+        assert!(
+            html.contains(part) || part == "<h1",
+            "{part} is not in the frame"
+        );
+    }
 }

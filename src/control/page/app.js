@@ -103,14 +103,16 @@ function showHealth(status) {
 function showSilence(silence) {
   const place = document.getElementById("cut-off");
   place.hidden = silence === null;
-  place.textContent = silence === null ? "" : `Nothing heard since ${clock(silence.since)}: ${silence.why}`;
+  place.textContent = silence === null ? "" : silence.locked ? "This box is read after a login only." : `Nothing heard since ${clock(silence.since)}: ${silence.why}`;
+  place.classList.toggle("locked", silence?.locked ?? false);
   document.body.classList.toggle("silent", silence !== null);
   if (silence === null) return;
+  const [level, words] = silence.locked ? ["warning", "Not logged in"] : ["error", "No answer"];
   // What was well when it was last heard of may not be so now.
   const health = document.getElementById("health");
   health.hidden = false;
-  health.className = "health error";
-  draw(health, mark("error", 18), h("span", {}, "No answer"));
+  health.className = `health ${level}`;
+  draw(health, mark(level, 18), h("span", {}, words));
 }
 
 function offerZones() {

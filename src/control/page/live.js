@@ -11,13 +11,14 @@ let latest = null;
 let heardAt = 0;
 let lostAt = null;
 let why = "";
+let locked = false;
 let events = null;
 
 /** The last picture, or null. */
 export const status = () => latest;
 
-/** Since when the box has been silent (ms), or null, and why. */
-export const silence = () => (lostAt === null ? null : { since: lostAt, why });
+/** Since when the box has been silent (ms), or null, why, and whether it only wants a login. */
+export const silence = () => (lostAt === null ? null : { since: lostAt, why, locked });
 
 /** The box's clock now: it runs on between two pictures. */
 export const boxNow = () => (latest ? Date.parse(latest.at) + (performance.now() - heardAt) : Date.now());
@@ -45,10 +46,11 @@ function heard(picture) {
   tell("status", picture);
 }
 
-function lost(reason) {
+function lost(reason, wantsLogin) {
   if (lostAt !== null && why === reason) return;
   lostAt ??= Date.now();
   why = reason;
+  locked = wantsLogin;
   tell("silence", silence());
 }
 
@@ -57,7 +59,7 @@ export async function refresh() {
   try {
     heard(await get("status"));
   } catch (error) {
-    lost(error instanceof ApiError ? error.message : String(error));
+    lost(error instanceof ApiError ? error.message : String(error), error.status === 401);
   }
 }
 

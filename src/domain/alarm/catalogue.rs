@@ -253,7 +253,7 @@ pub const CATALOGUE: [AlarmNote; 35] = [
         [
             "Agents are in states that nobody gave a category.",
             "adherence: these times count as UNMAPPED, the text travels whole",
-            "map them in [source.states]",
+            "map them on the page under Agents, or in [source.states]",
         ],
     ),
     note(

@@ -16,6 +16,9 @@ const CATEGORIES = {
 const MEANINGS = ["AVAILABLE", "BUSY", "WORKING", "WRAPUP", "NO_ANSWER", "AUX", "LOGGED_IN", "LOGGED_OUT"];
 /** Agents of a category that are listed at first: a board is looked at, not read. */
 const LISTED = 40;
+/** So many more with each wish, up to so many: a browser draws thousands of lines too slowly. */
+const LISTED_MORE = 160;
+const LISTED_MAX = 1_000;
 const ASK_EVERY_MS = 10_000;
 const READ_ANEW_MS = 60_000;
 
@@ -25,13 +28,16 @@ const nameOf = (agent) => agent.display_name ?? agent.username ?? agent.agent_id
 /** Opens the view. */
 export function open(context) {
   const agents = new Map();
-  const board = { search: "", category: "", whole: new Set(), chosen: new Map(), mapped: new Map(), said: null };
+  const board = { search: "", category: "", listed: new Map(), chosen: new Map(), mapped: new Map(), said: null, changes: 0 };
   let readAt = 0;
-  const redraw = () => context.draw(...page(agents, { people, codes }, board, acts));
+  const sort = sorter(agents, board);
+  const redraw = () => context.draw(...page(sort(codes.value?.rows ?? []), { people, codes }, board, acts));
+  const put = (agent) => agents.set(keyOf(agent), { ...agent, since_ms: Date.parse(agent.since), words: `${nameOf(agent)}\n${agent.agent_id}\n${agent.username ?? ""}\n${agent.state}`.toLowerCase() });
   const people = reading(async () => {
     const { rows, more } = await all("agents");
     agents.clear();
-    for (const agent of rows) agents.set(keyOf(agent), agent);
+    rows.forEach(put);
+    board.changes += 1;
     readAt = performance.now();
     return { more };
   }, redraw);
@@ -40,19 +46,21 @@ export function open(context) {
   const acts = {
     search: (text) => { board.search = text; redraw(); },
     pick: (category) => { board.category = board.category === category ? "" : category; redraw(); },
-    showAll: (category) => { board.whole.add(category); redraw(); },
+    showMore: (category) => { board.listed.set(category, (board.listed.get(category) ?? LISTED) + LISTED_MORE); redraw(); },
     choose: (code, category) => { board.chosen.set(`${code.source} ${code.state}`, category); redraw(); },
     map: async (code, category) => {
       const done = await map(code, category);
       if (done === null) return;
       board.said = done.said;
       if (done.mapped) board.mapped.set(`${code.source} ${code.state}`, category);
+      board.changes += 1;
       await readAll();
     },
   };
   const take = (changes) => {
     if (changes.some((changed) => !agents.has(keyOf(changed)))) return void readAll();
-    for (const changed of changes) agents.set(keyOf(changed), { ...agents.get(keyOf(changed)), ...changed });
+    for (const changed of changes) put({ ...agents.get(keyOf(changed)), ...changed });
+    board.changes += 1;
     redraw();
   };
   const forget = [listen("agents", take), listen("reload", () => void readAll())];
@@ -85,28 +93,63 @@ async function map(code, category) {
 }
 
 /** An agent as it is to be shown: a state that was mapped after it began has its present meaning. */
-function meant(agent, codes, board) {
-  const is_stale = agent.is_stale || blindSources().has(agent.source);
-  if (agent.category !== "UNMAPPED") return { ...agent, is_stale };
-  const code = codes.find((one) => one.source === agent.source && one.state === agent.state);
-  const category = board.mapped.get(`${agent.source} ${agent.state}`) ?? (code?.mapped ? code.category : "UNMAPPED");
-  return { ...agent, category, is_stale };
+function meant(agent, known, blind, board) {
+  const is_stale = agent.is_stale || blind.has(agent.source);
+  if (agent.category !== "UNMAPPED") return is_stale === agent.is_stale ? agent : { ...agent, is_stale };
+  const id = `${agent.source} ${agent.state}`;
+  const code = known.get(id);
+  return { ...agent, category: board.mapped.get(id) ?? (code?.mapped ? code.category : "UNMAPPED"), is_stale };
 }
 
-function page(agents, { people, codes }, board, acts) {
-  const seen = [...agents.values()].map((agent) => meant(agent, codes.value?.rows ?? [], board));
-  const open = seen.filter((agent) => agent.is_active || agent.category !== "LOGGED_OUT");
+/**
+ * Who is in which category, the longest first. The clocks move each second; who is where is worked
+ * out anew only where something of it changed: there may be 20,000 of them.
+ */
+function sorter(agents, board) {
+  let sorted = null;
+  let of = "";
+  return (codes) => {
+    const blind = blindSources();
+    const now = [board.changes, board.search, board.category, codes.length, codes.filter((code) => code.mapped).length, [...blind.keys()]].join("\n");
+    if (sorted !== null && of === now) return sorted;
+    of = now;
+    sorted = sortOut(agents, new Map(codes.map((code) => [`${code.source} ${code.state}`, code])), blind, board);
+    return sorted;
+  };
+}
+
+function sortOut(agents, known, blind, board) {
+  const sorted = { total: 0, found: 0, counts: new Map(), columns: new Map(), states: new Map() };
+  const wanted = board.search.trim().toLowerCase();
+  const add = (map, key) => map.set(key, (map.get(key) ?? 0) + 1);
+  for (const one of agents.values()) {
+    const agent = meant(one, known, blind, board);
+    if (!agent.is_active && agent.category === "LOGGED_OUT") continue;
+    sorted.total += 1;
+    add(sorted.counts, agent.category);
+    add(sorted.states, `${agent.source} ${agent.state}`);
+    if (board.category && agent.category !== board.category) continue;
+    if (wanted && !agent.words.includes(wanted)) continue;
+    sorted.found += 1;
+    if (!sorted.columns.has(agent.category)) sorted.columns.set(agent.category, []);
+    sorted.columns.get(agent.category).push(agent);
+  }
+  for (const column of sorted.columns.values()) column.sort((a, b) => a.since_ms - b.since_ms || (nameOf(a) < nameOf(b) ? -1 : 1));
+  return sorted;
+}
+
+function page(sorted, { people, codes }, board, acts) {
   const unmapped = (codes.value?.rows ?? []).filter((code) => !code.mapped && !board.mapped.has(`${code.source} ${code.state}`));
   return [
     people.error && failure(people.error),
     staleness(),
     board.said,
-    unmapped.length > 0 && meaningless(unmapped, open, board, acts),
+    unmapped.length > 0 && meaningless(unmapped, sorted, board, acts),
     people.value === null && !people.error && h("p", { class: "muted" }, "Reading the agents …"),
-    people.value !== null && open.length === 0 && card("Nobody yet", {}, empty("No agent has been seen.",
+    people.value !== null && sorted.total === 0 && card("Nobody yet", {}, empty("No agent has been seen.",
       "Agents appear with the first complete poll of the agent states. ", h("a", { href: "#/configuration" }, "Look at the connection"), ".")),
-    open.length > 0 && filters(open, board, acts),
-    open.length > 0 && columns(open, board, acts),
+    sorted.total > 0 && filters(sorted, board, acts),
+    sorted.total > 0 && columns(sorted, board, acts),
     people.value?.more && h("p", { class: "muted" }, "There are more agents than a board can show."),
   ];
 }
@@ -120,15 +163,15 @@ function staleness() {
       ". The span since is recorded as unknown. ", h("a", { href: "#/overview" }, "See why"), ".")));
 }
 
-function meaningless(codes, agents, board, acts) {
+function meaningless(codes, sorted, board, acts) {
   return card("States without a meaning", { class: "attention" },
     h("p", { class: "muted" }, "These texts came from Thrio and nobody has said what they mean. They travel on as UNMAPPED until you do."),
-    h("ul", { class: "unmapped" }, codes.map((code) => unmappedLine(code, agents, board, acts))));
+    h("ul", { class: "unmapped" }, codes.map((code) => unmappedLine(code, sorted, board, acts))));
 }
 
-function unmappedLine(code, agents, board, acts) {
+function unmappedLine(code, sorted, board, acts) {
   const id = `${code.source} ${code.state}`;
-  const now = agents.filter((agent) => agent.source === code.source && agent.state === code.state).length;
+  const now = sorted.states.get(id) ?? 0;
   const chosen = board.chosen.get(id) ?? "";
   const select = choices({ onchange: (event) => acts.choose(code, event.target.value), "aria-label": `What ${code.state} means` },
     [["", "means …"], ...MEANINGS.map((category) => [category, CATEGORIES[category]])], chosen);
@@ -137,8 +180,8 @@ function unmappedLine(code, agents, board, acts) {
     h("span", { class: "unmapped-act" }, select, h("button", { type: "button", disabled: chosen === "", onclick: () => void acts.map(code, chosen) }, "Map")));
 }
 
-function filters(agents, board, acts) {
-  const counts = Object.keys(CATEGORIES).map((category) => [category, agents.filter((agent) => agent.category === category).length]);
+function filters(sorted, board, acts) {
+  const counts = Object.keys(CATEGORIES).map((category) => [category, sorted.counts.get(category) ?? 0]);
   const search = h("input", { type: "search", value: board.search, oninput: (event) => acts.search(event.target.value), autocomplete: "off" });
   return h("div", { class: "toolbar" },
     field("agent-search", "Search by name, id or state", search),
@@ -147,20 +190,15 @@ function filters(agents, board, acts) {
         h("i", { class: "dot", "aria-hidden": "true" }), CATEGORIES[category], " ", h("b", {}, number(count))))));
 }
 
-function columns(agents, board, acts) {
-  const wanted = board.search.trim().toLowerCase();
-  const found = agents.filter((agent) => {
-    if (board.category && agent.category !== board.category) return false;
-    return !wanted || [nameOf(agent), agent.agent_id, agent.username ?? "", agent.state].some((text) => text.toLowerCase().includes(wanted));
-  });
-  if (found.length === 0) return card("Nobody found", {}, empty("Nobody matches.", "Clear the search, or choose another category."));
+function columns(sorted, board, acts) {
+  if (sorted.found === 0) return card("Nobody found", {}, empty("Nobody matches.", "Clear the search, or choose another category."));
   const working = Object.keys(CATEGORIES).filter((category) => category !== "LOGGED_OUT");
-  const gone = found.filter((agent) => agent.category === "LOGGED_OUT");
-  const meant = board.category === "LOGGED_OUT" || wanted !== "";
+  const gone = sorted.columns.get("LOGGED_OUT") ?? [];
+  const meant = board.category === "LOGGED_OUT" || board.search.trim() !== "";
   return [
     h("div", { class: "board" }, working.map((category) => {
-      const here = found.filter((agent) => agent.category === category);
-      return here.length > 0 && column(category, here, board, acts);
+      const here = sorted.columns.get(category);
+      return here && column(category, here, board, acts);
     })),
     gone.length > 0 && h("details", { class: "card gone", open: meant, "data-key": `gone ${meant}` },
       h("summary", {}, `Logged out: ${number(gone.length)}`), h("div", { class: "board" }, column("LOGGED_OUT", gone, board, acts))),
@@ -168,18 +206,20 @@ function columns(agents, board, acts) {
 }
 
 function column(category, agents, board, acts) {
-  agents.sort((a, b) => Date.parse(a.since) - Date.parse(b.since) || nameOf(a).localeCompare(nameOf(b)));
-  const shown = board.whole.has(category) ? agents : agents.slice(0, LISTED);
+  const listed = Math.min(board.listed.get(category) ?? LISTED, LISTED_MAX);
+  const shown = agents.slice(0, listed);
+  const left = agents.length - shown.length;
   const id = `column-${category}`;
   return h("section", { class: `column ${category.toLowerCase()}`, "data-key": category, "aria-labelledby": id },
     h("h2", { id }, h("i", { class: "dot", "aria-hidden": "true" }), CATEGORIES[category], h("span", { class: "muted" }, ` ${number(agents.length)}`)),
     h("ul", {}, shown.map((agent) => person(agent, category))),
-    shown.length < agents.length && h("button", { type: "button", class: "quiet", onclick: () => acts.showAll(category) }, `Show all ${number(agents.length)}`));
+    left > 0 && listed < LISTED_MAX && h("button", { type: "button", class: "quiet", onclick: () => acts.showMore(category) }, `Show ${number(Math.min(left, LISTED_MORE))} more of ${number(left)}`),
+    left > 0 && listed >= LISTED_MAX && h("p", { class: "muted" }, `And ${number(left)} more: search for them.`));
 }
 
 function person(agent, category) {
   const plain = agent.state.toLowerCase().replaceAll(/[\s_-]/g, "") === category.toLowerCase().replaceAll("_", "");
-  const since = boxNow() - Date.parse(agent.since);
+  const since = boxNow() - agent.since_ms;
   const atLeast = agent.origin === "resync";
   return h("li", { "data-key": keyOf(agent), class: agent.is_stale ? "stale" : null },
     h("span", { class: "who" }, nameOf(agent)),

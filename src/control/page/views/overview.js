@@ -219,7 +219,7 @@ function told(picture, now, trial, test) {
   const { ways, heartbeat, heartbeat_error: heartbeatError } = picture.alarms ?? { ways: [] };
   const lines = ways.map((way) => [
     way.way,
-    way.last_error ? pill("error", "fails") : pill("ok", "works"),
+    way.last_error ? pill("error", "fails") : way.last_told_at && pill("ok", "works"),
     [way.last_told_at ? ["last told ", ago(way.last_told_at, now)] : "nothing told yet", way.waiting > 0 && `, ${many(way.waiting, "change")} waiting`, way.last_error && h("p", { class: "problem" }, way.last_error)],
   ]);
   if (heartbeat) {
