@@ -10,7 +10,7 @@ use super::Failure;
 use crate::clock::{Clock, ScaledClock, SystemClock};
 use crate::lifecycle::exit::Exit;
 use crate::lifecycle::signals::{Asked, Inbox};
-use crate::simulator::{self, Behaviour, Centre, Preset, Replay, Server};
+use crate::simulator::{self, Behaviour, Centre, Preset, Replay, Server, Shape};
 
 /// Serves a simulated Thrio with a contact centre behind it, on a loopback address.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// How many seconds of the centre pass in one.
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
+    /// How many hours the centre's own time is ahead of UTC: its people work from 07 to 23 there.
+    #[arg(long, value_name = "HOURS", default_value_t = 0, value_parser = clap::value_parser!(i64).range(-23..=23), allow_negative_numbers = true)]
+    utc_offset_h: i64,
     /// A JSON file with `speech` (how the API is spoken) and `faults` (what goes wrong).
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -88,7 +91,11 @@ fn start(arguments: &Arguments) -> anyhow::Result<Server> {
             .with_context(|| format!("kept answers in {}", directory.display()))?;
         simulator::serve_replay(arguments.listen, replay, clock, behaviour)
     } else {
-        let centre = Arc::new(Centre::new(arguments.preset, arguments.seed));
+        let shape = Shape {
+            utc_offset_s: arguments.utc_offset_h * 3_600,
+            ..arguments.preset.shape()
+        };
+        let centre = Arc::new(Centre::with_shape(shape, arguments.seed));
         simulator::serve(arguments.listen, centre, clock, behaviour)
     };
     served.map_err(|error| {
