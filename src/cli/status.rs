@@ -108,7 +108,8 @@ fn render(status: &Status, runs: bool, paint: Paint) -> String {
     )];
     let feeds = status.feeds.iter().map(|feed| feed_row(feed, status));
     lines.push(rows(&FEED_COLUMNS, feeds));
-    let destinations = status.destinations.iter().map(destination_row);
+    let destinations = status.destinations.iter();
+    let destinations = destinations.map(|d| destination_row(d, status.at));
     lines.push(rows(&DESTINATION_COLUMNS, destinations));
     lines.extend(status.destinations.iter().flat_map(|d| notes(d, status.at)));
     if !status.expiries.is_empty() {
@@ -198,14 +199,14 @@ fn feed_row(feed: &FeedStatus, status: &Status) -> [String; 7] {
     ]
 }
 
-fn destination_row(destination: &DestinationStatus) -> [String; 9] {
+fn destination_row(destination: &DestinationStatus, now: WallTime) -> [String; 9] {
     let backlog = match destination.backlog_bytes {
         Some(bytes) if destination.backlog > 0 => {
             format!("{} ({})", destination.backlog, output::bytes(bytes))
         }
         _ => destination.backlog.to_string(),
     };
-    let last = destination.last_success_s_ago;
+    let last = destination.last_acknowledged_at;
     [
         format!("{} ({})", destination.name, destination.kind),
         destination.phase.clone(),
@@ -213,7 +214,7 @@ fn destination_row(destination: &DestinationStatus) -> [String; 9] {
         or_dash(destination.oldest_unsent_age_s.map(output::span)),
         or_dash(destination.rate_per_s.map(|rate| format!("{rate}/s"))),
         time_left(destination),
-        or_dash(last.map(|s| format!("{} ago", output::span(s)))),
+        or_dash(last.map(|at| ago(at, now))),
         (destination.acknowledged - destination.filtered.min(destination.acknowledged)).to_string(),
         destination.quarantined.to_string(),
     ]

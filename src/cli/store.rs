@@ -1,12 +1,15 @@
 //! `store`: figures, proof, space and copies of the journal. It asks the daemon where one runs,
 //! and opens the store itself where its lock is free.
 
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::{ConfigFile, absolute, output, remote};
+use super::{ConfigFile, Failure, absolute, output, remote};
 use crate::config::Config;
 use crate::control::Request;
 use crate::lifecycle::exit::Exit;
@@ -50,18 +53,66 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         Action::Stats => Request::StoreStats,
         Action::Verify => Request::StoreVerify,
         Action::Compact => Request::StoreCompact,
-        Action::Backup { file } => Request::StoreBackup {
-            file: absolute(file)?,
-        },
+        Action::Backup { file } => {
+            let done = backup(&config, &absolute(file)?)?;
+            return Ok(say(&done, arguments.json));
+        }
     };
     let done = remote::ask_or_do(&config, &request, |_| {})?;
-    if arguments.json {
-        output::json(&done);
+    Ok(say(&done, arguments.json))
+}
+
+fn say(done: &Value, json: bool) -> Exit {
+    if json {
+        output::json(done);
     } else {
-        show(&done);
+        show(done);
     }
     let problems = done["problems_count"].as_u64().unwrap_or(0);
-    Ok(if problems == 0 { Exit::Ok } else { Exit::Io })
+    if problems == 0 { Exit::Ok } else { Exit::Io }
+}
+
+/// A copy of this moment. A daemon may write in its state folder only (its sandbox sees to that), so
+/// it writes there, and this process brings the copy to its place.
+fn backup(config: &Config, file: &Path) -> anyhow::Result<Value> {
+    if file.exists() {
+        let message = format!("{} is there already", file.display());
+        return Err(Failure::new(Exit::Io, message).into());
+    }
+    let name = format!("backup-{}.redb", std::process::id());
+    let beside = config.store.state_dir.join(name);
+    let request = |file: &Path| Request::StoreBackup {
+        file: file.to_owned(),
+    };
+    if remote::try_ask(config, &request(&beside), |_| {})?.is_none() {
+        return remote::ask_or_do(config, &request(file), |_| {});
+    }
+    let moved = bring(&beside, file).with_context(|| {
+        let (beside, file) = (beside.display(), file.display());
+        format!("the copy {beside} cannot be brought to {file}")
+    });
+    if moved.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    moved?;
+    Ok(serde_json::json!({"file": file.display().to_string()}))
+}
+
+/// Moves a file, also to another file system.
+fn bring(from: &Path, to: &Path) -> std::io::Result<()> {
+    if std::fs::rename(from, to).is_ok() {
+        return Ok(());
+    }
+    let mut options = OpenOptions::new();
+    let mut copy = options.write(true).create_new(true).mode(0o600).open(to)?;
+    let copied = File::open(from)
+        .and_then(|mut original| std::io::copy(&mut original, &mut copy))
+        .and_then(|_| copy.sync_all());
+    if copied.is_err() {
+        let _ = std::fs::remove_file(to);
+    }
+    copied?;
+    std::fs::remove_file(from)
 }
 
 fn downgrade(config: &Config, json: bool) -> anyhow::Result<Exit> {

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,8 +21,10 @@ use crate::thrio::PasswordProvider;
 
 /// No password or token is longer; a larger file is the wrong one.
 const SECRET_BYTES_MAX: u64 = 16 * 1024;
-/// Permission bits by which somebody else than the owner may read.
+/// Permission bits by which somebody else than the owner may read. A file of root's for the
+/// service's group is how an administrator hands a secret over.
 const OTHERS_MAY_READ: u32 = 0o044;
+const OTHERS_BUT_THE_GROUP: u32 = 0o004;
 
 /// One secret of the configuration: where it is, not what it is.
 #[derive(Clone, PartialEq, Eq)]
@@ -129,7 +131,11 @@ impl SecretSource {
         };
         let about = std::fs::metadata(path).ok()?;
         let mode = about.permissions().mode();
-        (about.is_file() && mode & OTHERS_MAY_READ != 0).then(|| {
+        let forbidden = match about.uid() {
+            0 if about.gid() != 0 => OTHERS_BUT_THE_GROUP,
+            _ => OTHERS_MAY_READ,
+        };
+        (about.is_file() && mode & forbidden != 0).then(|| {
             format!(
                 "{} may be read by others than its owner (mode {:04o})",
                 path.display(),
@@ -327,7 +333,9 @@ fn pick(
         let finding = Finding::warning(&place, exposure);
         section.add(
             key,
-            finding.hint("chmod 0600, and let the service's user own it"),
+            finding.hint(
+                "chmod 0600, owned by the service's user; or 0640, of root and the service's group",
+            ),
         );
     }
     Some(secret)

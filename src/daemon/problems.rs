@@ -40,7 +40,13 @@ pub(super) fn of(status: &Status, warnings: &[(String, String, String)]) -> Vec<
         found.extend(of_expiry(expiry, status.at));
     }
     for (field, message, hint) in warnings {
-        let problem = Problem::new(AlarmCode::Configuration, field, message);
+        // What is missing as a whole has no field.
+        let subject = if field.is_empty() {
+            "configuration"
+        } else {
+            field
+        };
+        let problem = Problem::new(AlarmCode::Configuration, subject, message);
         found.push(if hint.is_empty() {
             problem
         } else {

@@ -70,6 +70,34 @@ fn a_secret_file_that_others_may_read_is_warned_of() {
 }
 
 #[test]
+fn a_secret_file_of_roots_for_the_services_group_is_as_the_handbook_says() {
+    use std::os::unix::fs::chown;
+    let site = Site::new(&with("", "", ""));
+    let set = |mode| {
+        fs::set_permissions(site.path("secret"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(0o640);
+    let warning = ["secret may be read by others than its owner (mode 0640)"];
+    if chown(site.path("secret"), Some(0), Some(12_345)).is_err() {
+        assert_eq!(messages(&site), warning, "it is not root's");
+        return;
+    }
+    assert_eq!(messages(&site), [""; 0]);
+    set(0o644);
+    assert_eq!(
+        messages(&site),
+        ["secret may be read by others than its owner (mode 0644)"]
+    );
+    set(0o640);
+    chown(site.path("secret"), Some(0), Some(0)).unwrap();
+    assert_eq!(
+        messages(&site),
+        warning,
+        "root's own group is not the service's"
+    );
+}
+
+#[test]
 fn each_way_to_name_a_secret_works_and_says_what_it_lacks() {
     let with_key =
         |line: &str| Site::new(&with("", "", "").replace("password_file = \"secret\"", line));

@@ -260,7 +260,41 @@ fn import_and_backfill_answer_through_the_daemon() {
     let copy = site.folder().join("copy.redb");
     let backup = site.command(&["store", "backup", copy.to_str().unwrap()]);
     assert_eq!(backup.code, 0, "{}", backup.stderr);
-    assert!(copy.exists());
+    let again = site.command(&["store", "backup", copy.to_str().unwrap()]);
+    assert_eq!(again.code, 74, "{}", again.stderr);
+    assert!(
+        again.stderr.contains("is there already"),
+        "{}",
+        again.stderr
+    );
+    // The daemon writes in its own folder only; the command brings the copy, also to another disk.
+    let elsewhere = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
+    let other = elsewhere.path().join("copy.redb");
+    let backup = site.command(&["store", "backup", other.to_str().unwrap()]);
+    assert_eq!(backup.code, 0, "{}", backup.stderr);
+    for file in [&copy, &other] {
+        assert!(
+            fs::metadata(file).is_ok_and(|about| about.len() > 0),
+            "{file:?}"
+        );
+    }
+    let nowhere = site.command(&["store", "backup", "/proc/copy.redb"]);
+    assert_ne!(nowhere.code, 0);
+    assert!(
+        nowhere.stderr.contains("/proc/copy.redb"),
+        "{}",
+        nowhere.stderr
+    );
+    let left = fs::read_dir(site.state_dir()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.to_string_lossy().starts_with("backup-")),
+        "{left:?}"
+    );
 }
 
 #[test]
