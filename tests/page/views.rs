@@ -125,11 +125,12 @@ fn a_board_of_thousands_is_a_page_and_not_a_flood() {
     site.start();
     let browser = Browser::open();
     browser.go(&format!("{}/#/agents", site.url));
+    let agents = u64::from(Site::many().shape().agents);
     let count = "const chips = [...document.querySelectorAll('.chip b')];
         return chips.reduce((sum, chip) => sum + Number(chip.textContent.replaceAll(',', '')), 0)";
     browser.wait("all of them", || {
         let listed = browser.run(count, &json!([])).as_u64().unwrap_or(0);
-        (listed >= 5_000).then_some(())
+        (listed >= agents).then_some(())
     });
     let nodes = || {
         let count = browser.run("return document.querySelectorAll('*').length", &json!([]));

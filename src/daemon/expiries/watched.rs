@@ -92,6 +92,9 @@ pub(super) fn of(config: &Config, bases: &[(String, Url)]) -> Vec<Watched> {
     if let Some(tls) = &config.control.tls {
         found.chain("control", &tls.certificate);
     }
+    if let Some(identity) = &config.receive.identity {
+        found.chain("receive", &identity.certificate);
+    }
     for source in &config.sources {
         let feeds = [
             ("realtime", source.realtime.as_ref().map(|f| &f.connection)),
