@@ -112,10 +112,7 @@ fn render(status: &Status, runs: bool, paint: Paint) -> String {
     let destinations = destinations.map(|d| destination_row(d, status.at));
     lines.push(rows(&DESTINATION_COLUMNS, destinations));
     lines.extend(status.destinations.iter().flat_map(|d| notes(d, status.at)));
-    if !status.expiries.is_empty() {
-        let expiries = status.expiries.iter().map(|e| expiry_row(e, status.at));
-        lines.push(rows(&EXPIRY_COLUMNS, expiries));
-    }
+    lines.extend(expiries(&status.expiries, status.at));
     lines.push(store_line(status));
     if status.problems.is_empty() {
         lines.push("\nNo problems.".to_owned());
@@ -147,24 +144,16 @@ const FEED_COLUMNS: [&str; 7] = [
     "CHANGED",
     "REJECTED",
 ];
-const DESTINATION_COLUMNS: [&str; 9] = [
+const DESTINATION_COLUMNS: [&str; 7] = [
     "DESTINATION",
     "PHASE",
     "BACKLOG",
-    "OLDEST",
-    "RATE",
     "TIME LEFT",
     "LAST ACK",
     "DELIVERED",
     "REFUSED",
 ];
-const EXPIRY_COLUMNS: [&str; 5] = [
-    "CERTIFICATE OR CREDENTIAL",
-    "KIND",
-    "SINCE",
-    "ENDS",
-    "WHERE",
-];
+const EXPIRY_COLUMNS: [&str; 3] = ["CERTIFICATE OR TOKEN", "ENDS", "WHERE"];
 
 fn rows<const N: usize>(columns: &[&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = output::table(columns);
@@ -199,23 +188,18 @@ fn feed_row(feed: &FeedStatus, status: &Status) -> [String; 7] {
     ]
 }
 
-fn destination_row(destination: &DestinationStatus, now: WallTime) -> [String; 9] {
-    let backlog = match destination.backlog_bytes {
-        Some(bytes) if destination.backlog > 0 => {
-            format!("{} ({})", destination.backlog, output::bytes(bytes))
-        }
-        _ => destination.backlog.to_string(),
-    };
+fn destination_row(destination: &DestinationStatus, now: WallTime) -> [String; 7] {
     let last = destination.last_acknowledged_at;
+    let delivered = destination
+        .acknowledged
+        .saturating_sub(destination.filtered);
     [
         format!("{} ({})", destination.name, destination.kind),
         destination.phase.clone(),
-        backlog,
-        or_dash(destination.oldest_unsent_age_s.map(output::span)),
-        or_dash(destination.rate_per_s.map(|rate| format!("{rate}/s"))),
+        destination.backlog.to_string(),
         time_left(destination),
         or_dash(last.map(|at| ago(at, now))),
-        (destination.acknowledged - destination.filtered.min(destination.acknowledged)).to_string(),
+        delivered.to_string(),
         destination.quarantined.to_string(),
     ]
 }
@@ -234,6 +218,7 @@ fn time_left(destination: &DestinationStatus) -> String {
 /// What a destination has to say beside its row.
 fn notes(destination: &DestinationStatus, now: WallTime) -> Vec<String> {
     let mut said = Vec::new();
+    said.extend((destination.backlog > 0).then(|| waiting(destination)));
     if let Some(why) = &destination.held {
         let since = destination.held_since;
         let since = since.map_or_else(String::new, |at| format!(" since {at} ({})", ago(at, now)));
@@ -264,6 +249,20 @@ fn notes(destination: &DestinationStatus, now: WallTime) -> Vec<String> {
     said.into_iter().map(line).collect()
 }
 
+/// The backlog in every measure that is known.
+fn waiting(destination: &DestinationStatus) -> String {
+    let age = destination.oldest_unsent_age_s;
+    let rate = destination.rate_per_s.map(|rate| format!("{rate}/s"));
+    let parts = [
+        Some(format!("{} records wait", destination.backlog)),
+        destination.backlog_bytes.map(output::bytes),
+        age.map(|s| format!("the oldest {} old", output::span(s))),
+        rate,
+        destination.trend.clone(),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn reconciled(last: &ReconcileStatus) -> String {
     let at = last.at.map_or_else(String::new, |at| format!(" at {at}"));
     if let Some(error) = &last.error {
@@ -273,19 +272,47 @@ fn reconciled(last: &ReconcileStatus) -> String {
     format!("compared{at}: {differences} of {compared} days differ, {left} not judged")
 }
 
-fn expiry_row(expiry: &ExpiryStatus, now: WallTime) -> [String; 5] {
+/// What ends some day, a row each, and the rest in a line: nothing is to be done about it.
+fn expiries(all: &[ExpiryStatus], now: WallTime) -> Vec<String> {
+    let of = |kind: &'static str| all.iter().filter(move |expiry| expiry.kind == kind);
+    let ending: Vec<&ExpiryStatus> = of("certificate").chain(of("token")).collect();
+    let mut said = Vec::new();
+    if !ending.is_empty() {
+        said.push(rows(
+            &EXPIRY_COLUMNS,
+            ending.iter().map(|e| expiry_row(e, now)),
+        ));
+    }
+    let oldest = of("password").filter_map(|password| password.since).min();
+    let oldest = oldest.map_or_else(String::new, |at| format!(", the oldest since {}", day(at)));
+    let (passwords, logins) = (of("password").count(), of("session").count());
+    if passwords + logins > 0 {
+        said.push(format!(
+            "\nCredentials: {passwords} passwords{oldest}; {logins} logins count (--json names each)"
+        ));
+    }
+    said
+}
+
+fn expiry_row(expiry: &ExpiryStatus, now: WallTime) -> [String; 3] {
     let ends = expiry.until.map(|at| match since(now, at) {
-        0 => format!("{at}, HAS ENDED"),
-        left => format!("{at}, in {}", output::span(left)),
+        0 => format!("{} HAS ENDED", day(at)),
+        left => format!("{} in {}", day(at), output::span(left)),
     });
-    let note = expiry.error.as_ref().map(|error| format!("?: {error}"));
+    let unknown = expiry
+        .error
+        .as_ref()
+        .map(|error| format!("not known: {error}"));
     [
         expiry.name.clone(),
-        expiry.kind.clone(),
-        or_dash(expiry.since.map(|at| at.to_string())),
-        or_dash(ends.or(note)),
+        or_dash(ends.or(unknown)),
         expiry.place.clone(),
     ]
+}
+
+/// The day of a moment, in UTC.
+fn day(at: WallTime) -> String {
+    at.to_string().chars().take(10).collect()
 }
 
 fn store_line(status: &Status) -> String {
@@ -311,6 +338,66 @@ mod tests {
     fn colours_are_for_terminals_only() {
         assert_eq!(Paint(false).with(Paint::RED, "NOT READY"), "NOT READY");
         assert_eq!(Paint(true).with(Paint::RED, "x"), "\u{1b}[31mx\u{1b}[0m");
+    }
+
+    #[test]
+    fn what_ends_is_told_by_the_day_and_what_nobody_knows_says_why() {
+        let expiry = |kind: &str, until: Option<i64>, error: Option<&str>| ExpiryStatus {
+            name: format!("the {kind}"),
+            kind: kind.to_owned(),
+            place: "here".to_owned(),
+            since: Some(WallTime::from_s(0)),
+            until: until.map(WallTime::from_s),
+            looked_at: None,
+            error: error.map(str::to_owned),
+        };
+        let all = [
+            expiry("certificate", Some(10 * 86_400), None),
+            expiry("token", None, Some("no route")),
+            expiry("password", None, None),
+            expiry("session", Some(86_400), None),
+        ];
+        let said = expiries(&all, WallTime::from_s(0)).join("\n");
+        for part in [
+            "1970-01-11 in 10 d 0 h",
+            "not known: no route",
+            "1 passwords, the oldest since 1970-01-01; 1 logins",
+        ] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+        let late = expiries(&all[..1], WallTime::from_s(11 * 86_400)).join("");
+        assert!(late.contains("1970-01-11 HAS ENDED"), "{late}");
+        assert!(expiries(&[], WallTime::from_s(0)).is_empty());
+    }
+
+    #[test]
+    fn a_destination_says_beside_its_row_what_it_waits_for() {
+        let destination = DestinationStatus {
+            name: "wfm".to_owned(),
+            backlog: 12_345,
+            backlog_bytes: Some(1_600_000),
+            oldest_unsent_age_s: Some(240),
+            rate_per_s: Some(81.5),
+            trend: Some("growing".to_owned()),
+            held: Some("no such table".to_owned()),
+            held_since: Some(WallTime::from_s(0)),
+            last_reconcile: Some(ReconcileStatus {
+                compared: 20,
+                differences: 3,
+                ..ReconcileStatus::default()
+            }),
+            ..DestinationStatus::default()
+        };
+        let said = notes(&destination, WallTime::from_s(3_600)).join("\n");
+        for part in [
+            "wfm: 12345 records wait, 1.5 MiB, the oldest 4 min old, 81.5/s, growing",
+            "wfm: held since 1970-01-01T00:00:00Z (1 h 0 min ago): no such table",
+            "wfm: compared: 3 of 20 days differ, 0 not judged",
+        ] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+        assert_eq!(time_left(&destination), "growing");
+        assert!(notes(&DestinationStatus::default(), WallTime::from_s(0)).is_empty());
     }
 
     #[test]
