@@ -9,6 +9,7 @@ use url::Url;
 use crate::alarm::SecretUrl;
 use crate::config::{Config, ConnectionConfig, DestinationConfig, DestinationTarget, SecretSource};
 use crate::destination::postgres::ServerHost;
+use crate::destination::sqlserver::Protection;
 use crate::domain::expiry::{ExpiryKind, Term};
 use crate::domain::timestamp::WallTime;
 use crate::transport::certificate::{self, TlsBegins, TlsServer};
@@ -221,6 +222,13 @@ impl Found {
                 }
                 let token = format!("{owner}: token");
                 self.secret(&token, ExpiryKind::Token, config.token.as_ref());
+                self.secret(&password, ExpiryKind::Password, config.password.as_ref());
+            }
+            DestinationTarget::SqlServer(config) => {
+                // Its TLS begins inside its own protocol: the server's certificate is not looked at.
+                if let Protection::Verified { ca_file } = &config.options.protection {
+                    self.authorities(owner, ca_file.as_deref());
+                }
                 self.secret(&password, ExpiryKind::Password, config.password.as_ref());
             }
             DestinationTarget::Sqlite(_) | DestinationTarget::File(_) => {}
