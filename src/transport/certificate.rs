@@ -26,6 +26,9 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// The request for TLS of PostgreSQL's protocol: its length, and the number that stands for it.
 const POSTGRES_TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
+/// A NATS server names its cluster in its greeting: some hundred bytes.
+const GREETING_BYTES_MAX: usize = 64 * 1024;
+
 /// A server whose certificate is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsServer {
@@ -44,6 +47,8 @@ pub enum TlsBegins {
     AtOnce,
     /// When PostgreSQL's protocol asks for it.
     Postgres,
+    /// After a line of greeting, in plain text.
+    Nats,
 }
 
 /// When a certificate counts. The error says why it cannot be told.
@@ -109,8 +114,10 @@ fn look_at(server: &TlsServer) -> io::Result<Vec<CertificateDer<'static>>> {
         .with_no_client_auth();
     let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
     let mut stream = connect(server)?;
-    if server.begins == TlsBegins::Postgres {
-        ask_postgres_for_tls(&mut stream)?;
+    match server.begins {
+        TlsBegins::AtOnce => {}
+        TlsBegins::Postgres => ask_postgres_for_tls(&mut stream)?,
+        TlsBegins::Nats => read_greeting(&mut stream)?,
     }
     // It always fails: by the notes' refusal, or earlier.
     let ended = tls.complete_io(&mut stream).err();
@@ -145,6 +152,18 @@ fn ask_postgres_for_tls(stream: &mut TcpStream) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other("the server speaks no TLS"))
+}
+
+/// Byte by byte: what follows the line is TLS.
+fn read_greeting(stream: &mut TcpStream) -> io::Result<()> {
+    let mut byte = [0];
+    for _ in 0..GREETING_BYTES_MAX {
+        stream.read_exact(&mut byte)?;
+        if byte == *b"\n" {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("the server's greeting has no end"))
 }
 
 fn provider() -> Arc<CryptoProvider> {

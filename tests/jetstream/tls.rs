@@ -3,6 +3,7 @@
 use thrio_edge::destination::Destination;
 use thrio_edge::destination::jetstream::{JetStreamDestination, JetStreamOptions};
 use thrio_edge::destination::{Credentials, SendError};
+use thrio_edge::transport::certificate::{TlsBegins, TlsServer, term_of_server};
 
 use crate::authority::Authority;
 use crate::server::Servers;
@@ -40,6 +41,18 @@ fn the_authority_that_is_named_is_believed_and_no_other() {
         &writer("box-1", 1),
     );
     to.send(&part(1, 5)).expect("published");
+    // The look at the certificate finds it behind the greeting.
+    let address = servers.single().address();
+    let (host, port) = address.rsplit_once(':').expect("a port");
+    let shown = term_of_server(&TlsServer {
+        host: host.to_owned(),
+        port: port.parse().expect("a number"),
+        begins: TlsBegins::Nats,
+    });
+    assert!(
+        shown.as_ref().is_ok_and(|term| term.until > term.since),
+        "{shown:?}"
+    );
     let why = held(destination("tls", &servers, None).open(&writer("box-1", 1)));
     assert!(why.contains("TLS") && why.contains("ca_file"), "{why}");
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use thrio_edge::clock::Clock as _;
 use thrio_edge::destination::Destination;
 use thrio_edge::destination::postgres::{PostgresDestination, PostgresOptions, ServerHost};
+use thrio_edge::transport::certificate::{TlsBegins, TlsServer, term_of_server};
 
 use crate::destination_suite::records::source;
 use crate::destination_suite::writer;
@@ -87,6 +89,14 @@ fn only_a_certificate_that_an_authority_signed_for_this_host_and_time_is_trusted
     ours.certify(&SERVER, "localhost", true);
     let text = held(open(Some(&ours.file())));
     assert!(text.contains("has expired: renew it"), "{text}");
+    // The look at the certificate tells the date that a verified connection is not told.
+    let shown = term_of_server(&TlsServer {
+        host: "localhost".to_owned(),
+        port: options(&SERVER, None).server.port,
+        begins: TlsBegins::Postgres,
+    });
+    let ended = shown.expect("it shows one").until.expect("a date");
+    assert!(ended < clock().now().wall, "{ended}");
 
     let theirs = Authority::new();
     theirs.certify(&SERVER, "localhost", false);

@@ -15,6 +15,9 @@ use crate::domain::timestamp::WallTime;
 use crate::transport::certificate::{self, TlsBegins, TlsServer};
 use crate::transport::token::term_of_token;
 
+/// Where a NATS server listens that says no port.
+const NATS_PORT: u16 = 4222;
+
 /// One thing that ends some day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Watched {
@@ -37,6 +40,8 @@ pub(super) enum Place {
     Server(TlsServer),
     /// A server that is only reached through a proxy.
     BehindProxy(TlsServer),
+    /// A file with a NATS user's JWT.
+    NatsCredentials(PathBuf),
     /// A secret.
     Secret(SecretSource),
 }
@@ -45,7 +50,9 @@ impl Place {
     /// For a person.
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Chain(file) | Self::Authorities(file) => format!("file {}", file.display()),
+            Self::Chain(file) | Self::Authorities(file) | Self::NatsCredentials(file) => {
+                format!("file {}", file.display())
+            }
             Self::Server(server) | Self::BehindProxy(server) => {
                 format!("{}:{}", server.host, server.port)
             }
@@ -65,6 +72,7 @@ impl Place {
             Self::Authorities(file) => certificate::term_of_authorities(file),
             Self::Server(server) => certificate::term_of_server(server),
             Self::BehindProxy(_) => Err("behind a proxy: not looked at".to_owned()),
+            Self::NatsCredentials(file) => term_of_nats_user(file),
             Self::Secret(secret) => term_of_secret(secret),
         }
     }
@@ -84,6 +92,16 @@ fn term_of_secret(secret: &SecretSource) -> Result<Term, String> {
         since: changed,
         until: None,
     })
+}
+
+/// What the JWT in a file of NATS credentials says; one without an end counts for ever.
+fn term_of_nats_user(file: &Path) -> Result<Term, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let mut lines = text
+        .lines()
+        .skip_while(|line| !line.contains("BEGIN NATS USER JWT"));
+    let token = lines.nth(1).ok_or("holds no NATS user")?;
+    Ok(term_of_token(token.trim()).unwrap_or_default())
 }
 
 /// Everything of a configuration, in its order. `bases` are the hosts that logins name beside those
@@ -231,8 +249,30 @@ impl Found {
                 }
                 self.secret(&password, ExpiryKind::Password, config.password.as_ref());
             }
+            DestinationTarget::JetStream(config) => {
+                for url in &config.options.urls {
+                    self.nats(owner, url.as_str());
+                }
+                self.authorities(owner, config.options.ca_file.as_deref());
+                if let Some(file) = &config.options.credentials_file {
+                    let at = Place::NatsCredentials(file.clone());
+                    self.add(format!("{owner}: credentials"), ExpiryKind::Token, at);
+                }
+                let token = format!("{owner}: token");
+                self.secret(&token, ExpiryKind::Token, config.token.as_ref());
+                self.secret(&password, ExpiryKind::Password, config.password.as_ref());
+            }
             DestinationTarget::Sqlite(_) | DestinationTarget::File(_) => {}
         }
+    }
+
+    fn nats(&mut self, owner: &str, url: &str) {
+        let Some(url) = Url::parse(url).ok().filter(|url| url.scheme() == "tls") else {
+            return;
+        };
+        let host = bare(url.host_str().unwrap_or_default());
+        let (port, begins) = (url.port().unwrap_or(NATS_PORT), TlsBegins::Nats);
+        self.server(owner, TlsServer { host, port, begins }, false);
     }
 
     fn way(&mut self, way: &str, url: &SecretUrl, has_proxy: bool) {
