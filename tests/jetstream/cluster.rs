@@ -14,9 +14,11 @@ use thrio_edge::domain::health::Heartbeat;
 use thrio_edge::stop::StopToken;
 
 use crate::forwarding_box::ForwardingBox;
+use crate::nats_server::{
+    Patience, Server, Servers, admin, assert_once, messages, pause, seqs, shared, wait_until,
+};
 use crate::records::history;
-use crate::server::{Patience, Server, Servers, pause, wait_until};
-use crate::site::{admin, assert_once, messages, one_lane, seqs, shared};
+use crate::site::one_lane;
 
 /// Killed so often, each time whichever leads then.
 const KILLS: u64 = 2;

@@ -7,12 +7,13 @@ mod cluster;
 #[path = "../support/forwarding_box.rs"]
 #[allow(dead_code, reason = "another kind's tests use the rest of it")]
 mod forwarding_box;
+#[path = "../support/nats_server.rs"]
+mod nats_server;
 #[path = "../destination_suite/records.rs"]
 #[allow(dead_code, reason = "another kind's tests use the rest of it")]
 mod records;
 mod refused;
 mod resume;
-mod server;
 mod site;
 mod stream;
 mod tls;

@@ -6,7 +6,7 @@ use std::process::Command;
 use thrio_edge::destination::jetstream::{JetStreamDestination, JetStreamOptions};
 use thrio_edge::destination::{Credentials, Destination, SendError};
 
-use crate::server::Servers;
+use crate::nats_server::Servers;
 use crate::site::{PASSWORD, Site, destination, held, opened, part, secret, writer};
 
 #[test]

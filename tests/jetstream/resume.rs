@@ -6,9 +6,9 @@ use thrio_edge::domain::ids::SeqRange;
 use thrio_edge::store::ReadLimit;
 
 use crate::forwarding_box::copy_files;
+use crate::nats_server::{assert_once, pause, shared};
 use crate::records::{history, seq, source};
-use crate::server::pause;
-use crate::site::{Site, assert_once, claimed, opened, part, shared, writer};
+use crate::site::{Site, claimed, opened, part, writer};
 
 #[test]
 fn a_box_that_was_killed_before_it_noted_what_it_published_publishes_nothing_twice() {

@@ -1,25 +1,22 @@
 //! A stream of a test's own on the server that the tests share, and what is in it.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use async_nats::ConnectOptions;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::Config;
-use async_nats::jetstream::{self, Context};
 use secrecy::SecretString;
-use serde_json::Value;
 use thrio_edge::destination::jetstream::{JetStreamDestination, JetStreamOptions};
-use thrio_edge::destination::{Credentials, Destination, Secret, SendError, Writer, runtime};
+use thrio_edge::destination::{Credentials, Destination, Secret, SendError, Writer};
 use thrio_edge::domain::batch::Batch;
 use thrio_edge::domain::delivery::DeliveryOptions;
 use thrio_edge::domain::ids::{BoxId, StoreId};
-use tokio::runtime::Runtime;
 
 use crate::forwarding_box::ForwardingBox;
+use crate::nats_server::{Servers, admin, messages, seqs, shared};
 use crate::records::{batch, history, source};
-use crate::server::Servers;
 
 /// The password of every user. No message may show it.
 pub(crate) const PASSWORD: &str = "right-and-never-shown";
@@ -149,66 +146,6 @@ pub(crate) fn one_lane() -> DeliveryOptions {
         lanes: false,
         ..DeliveryOptions::default()
     }
-}
-
-/// Kept, so that the connections of the tests outlive those of the destinations.
-pub(crate) fn shared() -> &'static Runtime {
-    static KEPT: LazyLock<Arc<Runtime>> = LazyLock::new(|| runtime::shared().expect("a runtime"));
-    &KEPT
-}
-
-/// A person's way to the streams.
-pub(crate) fn admin(options: ConnectOptions, servers: Vec<String>) -> Context {
-    shared().block_on(async {
-        let client = options.connect(servers).await.expect("a server");
-        jetstream::new(client)
-    })
-}
-
-pub(crate) fn messages(context: &Context, stream: &str) -> Vec<StreamMessage> {
-    shared().block_on(async {
-        let mut stream = context.get_stream(stream).await.expect("a stream");
-        let state = stream.info().await.expect("its state").state.clone();
-        let mut messages = Vec::new();
-        for n in state.first_sequence..=state.last_sequence {
-            if state.messages > 0 {
-                messages.push(stream.get_raw_message(n).await.expect("a message"));
-            }
-        }
-        messages
-    })
-}
-
-pub(crate) fn seqs(messages: &[StreamMessage]) -> Vec<u64> {
-    let of = |message: &StreamMessage| -> Vec<u64> {
-        let events: Vec<Value> = serde_json::from_slice(&message.payload).expect("events");
-        let seq = |event: &Value| {
-            let id = event["id"].as_str().expect("an id");
-            let (_, seq) = id.split_once(':').expect("store:seq");
-            seq.parse().expect("a seq")
-        };
-        events.iter().map(seq).collect()
-    };
-    messages.iter().flat_map(of).collect()
-}
-
-/// Holds that these seqs are there, each once and in order; says which are not.
-#[track_caller]
-pub(crate) fn assert_once(seqs: &[u64], expected: impl IntoIterator<Item = u64>) {
-    let expected: Vec<u64> = expected.into_iter().collect();
-    let there: BTreeSet<u64> = seqs.iter().copied().collect();
-    let missing: Vec<_> = expected
-        .iter()
-        .filter(|s| !there.contains(s))
-        .take(5)
-        .collect();
-    let doubled = seqs.len() - there.len();
-    assert!(
-        missing.is_empty() && doubled == 0 && seqs == expected,
-        "missing {missing:?}, {doubled} doubled, {} instead of {}",
-        seqs.len(),
-        expected.len()
-    );
 }
 
 pub(crate) fn writer(box_id: &str, store: u128) -> Writer {

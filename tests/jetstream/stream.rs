@@ -5,8 +5,9 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 use thrio_edge::destination::Destination;
 
+use crate::nats_server::{assert_once, seqs, shared};
 use crate::records::transaction;
-use crate::site::{Site, assert_once, held, opened, part, shared, writer};
+use crate::site::{Site, held, opened, part, writer};
 
 #[test]
 fn a_stream_is_made_for_every_feed_and_for_no_heartbeats() {
@@ -174,9 +175,9 @@ fn each_feed_has_its_subject_and_each_subject_the_journals_order() {
             .filter(|m| m.subject.ends_with(&format!(".main.{feed}")))
             .cloned()
             .collect();
-        let seqs = crate::site::seqs(&of_feed);
-        assert!(!seqs.is_empty(), "{feed}");
-        assert!(seqs.is_sorted(), "{feed}: {seqs:?}");
+        let there = seqs(&of_feed);
+        assert!(!there.is_empty(), "{feed}");
+        assert!(there.is_sorted(), "{feed}: {there:?}");
     }
     assert_once(&site.seqs(), 1..=140);
 }
@@ -195,7 +196,7 @@ fn heartbeats_are_told_to_whoever_listens_and_kept_in_no_stream() {
     edge.journal_transactions(3);
     edge.run_until_delivered();
     let beat = shared().block_on(async {
-        let next = tokio::time::timeout(crate::server::PATIENCE, heard.next());
+        let next = tokio::time::timeout(crate::nats_server::PATIENCE, heard.next());
         next.await.expect("a heartbeat comes").expect("a message")
     });
     let told: Value = serde_json::from_slice(&beat.payload).expect("JSON");

@@ -6,7 +6,7 @@ use thrio_edge::destination::{Credentials, SendError};
 use thrio_edge::transport::certificate::{TlsBegins, TlsServer, term_of_server};
 
 use crate::authority::Authority;
-use crate::server::Servers;
+use crate::nats_server::Servers;
 use crate::site::{held, opened, part, writer};
 
 /// A server with a certificate for this name, and its authority.

@@ -8,6 +8,11 @@
 
 mod commands;
 mod http;
+mod line;
+mod nats;
+#[path = "../support/nats_server.rs"]
+#[allow(dead_code, reason = "the JetStream tests use more of it")]
+mod nats_server;
 mod postgres;
 #[path = "../support/postgres_server.rs"]
 #[allow(dead_code, reason = "the PostgreSQL tests use more of it")]
@@ -20,6 +25,9 @@ mod truth;
 use std::fs;
 use std::path::Path;
 
+use async_nats::ConnectOptions;
+use line::{Line, Protocol};
+use nats_server::{Servers, admin, assert_once, messages, seqs};
 use postgres_server::{PASSWORD, PostgresServer};
 use rig::{Kills, Rig, kills, seed};
 use rusqlite::Connection;
@@ -82,14 +90,14 @@ fn killed_at_either_end_of_http_nothing_is_missing_and_nothing_doubled() {
     );
     let kills = kills(50);
     let expected = prepared::fill(&rig, 0, (kills + RECEIVER_KILLS) * RECORDS_PER_KILL);
-    let inside = rig.kill_again_and_again(kills, &receiver);
+    let inside = rig.kill_again_and_again(kills, &receiver.line);
     let mut of_receiver = Kills {
         all: RECEIVER_KILLS,
         inside: 0,
     };
     let life = rig.start();
     for kill in 1..=RECEIVER_KILLS {
-        let wait = |at: &http::Receiver| life.wait_for_calls(1 + kill % 3, at);
+        let wait = |at: &Line| life.wait_for_calls(1 + kill % 3, at);
         of_receiver.inside += usize::from(receiver.kill(kill % 8 == 0, wait));
     }
     drop(life);
@@ -98,6 +106,32 @@ fn killed_at_either_end_of_http_nothing_is_missing_and_nothing_doubled() {
     println!("http: {inside}; of the receiver: {of_receiver}");
     assert!(inside.is_fair(), "{inside}");
     assert!(of_receiver.is_fair(), "of the receiver: {of_receiver}");
+}
+
+#[test]
+fn killed_in_the_middle_of_messages_to_jetstream_nothing_is_missing_and_nothing_doubled() {
+    let servers = Servers::one("");
+    let address = servers.single().address();
+    let line = Line::start(Protocol::Nats);
+    line.lead_to(address.parse().unwrap());
+    let rig = Rig::new(
+        seed(),
+        &format!(
+            "kind = \"jetstream\"\nurls = [\"nats://{}\"]\nbackoff_max_s = 1\n",
+            line.near_end()
+        ),
+    );
+    let kills = kills(25);
+    let expected = prepared::fill(&rig, 0, kills * RECORDS_PER_KILL);
+    let inside = rig.kill_again_and_again(kills, &line);
+    rig.finish();
+    let journal = rig.journal();
+    let messages = messages(&admin(ConnectOptions::new(), vec![address]), "wfm");
+    assert_once(&seqs(&messages), 1..=journal.head);
+    let there = nats::read(&messages);
+    assert_delivered(&journal, &expected, &there.transactions, &there.volumes);
+    println!("jetstream: {inside}");
+    assert!(inside.is_fair(), "{inside}");
 }
 
 /// A backup of the state directory comes back, as after a failed upgrade: the destination knows

@@ -267,7 +267,7 @@ pub(crate) fn thaw(pid: Pid) {
     kill_process(pid, Signal::CONT).unwrap();
 }
 
-fn note(record: &Record, journal: &mut Journal) {
+pub(crate) fn note(record: &Record, journal: &mut Journal) {
     match record {
         Record::Transaction(r) => {
             let key = (r.agent.as_str().to_owned(), r.started_at.ms());

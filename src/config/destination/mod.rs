@@ -192,10 +192,7 @@ fn list(section: &Section<'_>, around: &Surroundings) {
 }
 
 fn kind(section: &Section<'_>) -> Option<String> {
-    let list = |kinds: &[&str]| {
-        let quoted: Vec<String> = kinds.iter().map(|kind| text::quote(kind)).collect();
-        quoted.join(", ")
-    };
+    let quoted = KINDS.map(text::quote).join(", ");
     let check = |text: &str| {
         if KINDS.contains(&text) {
             return Ok(text.to_owned());
@@ -206,7 +203,7 @@ fn kind(section: &Section<'_>) -> Option<String> {
         })
     };
     section
-        .checked("kind", &list(&KINDS), |kind| text::quote(kind), check)
+        .checked("kind", &quoted, |kind| text::quote(kind), check)
         .required("kind = \"sqlite\"")
         .map(|kind| kind.value)
 }

@@ -1,17 +1,25 @@
 //! Real NATS servers on loopback. Each ends with the test, however that ends: its parent waits for
 //! an input that ends then, and kills it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use async_nats::ConnectOptions;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::{self, Context};
+use serde_json::Value;
 use tempfile::TempDir;
 use thrio_edge::clock::{Clock as _, SystemClock};
+use thrio_edge::destination::runtime;
 use thrio_edge::domain::timestamp::MonoTime;
 use thrio_edge::stop::StopToken;
+use tokio::runtime::Runtime;
 
 /// Starting servers and electing leaders takes seconds; what takes longer has stalled.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -211,4 +219,69 @@ fn free_ports(count: usize) -> Vec<u16> {
     held.iter()
         .map(|l| l.local_addr().expect("bound").port())
         .collect()
+}
+
+/// Kept, so that the connections of the tests outlive those of the destinations.
+pub(crate) fn shared() -> &'static Runtime {
+    static KEPT: LazyLock<Arc<Runtime>> = LazyLock::new(|| runtime::shared().expect("a runtime"));
+    &KEPT
+}
+
+/// A person's way to the streams.
+pub(crate) fn admin(options: ConnectOptions, servers: Vec<String>) -> Context {
+    shared().block_on(async {
+        let client = options.connect(servers).await.expect("a server");
+        jetstream::new(client)
+    })
+}
+
+pub(crate) fn messages(context: &Context, stream: &str) -> Vec<StreamMessage> {
+    shared().block_on(async {
+        let mut stream = context.get_stream(stream).await.expect("a stream");
+        let state = stream.info().await.expect("its state").state.clone();
+        let mut messages = Vec::new();
+        for n in state.first_sequence..=state.last_sequence {
+            if state.messages > 0 {
+                messages.push(stream.get_raw_message(n).await.expect("a message"));
+            }
+        }
+        messages
+    })
+}
+
+/// The events of messages, in their order.
+pub(crate) fn events(messages: &[StreamMessage]) -> Vec<Value> {
+    let of = |message: &StreamMessage| -> Vec<Value> {
+        serde_json::from_slice(&message.payload).expect("events")
+    };
+    messages.iter().flat_map(of).collect()
+}
+
+/// The seqs of their records.
+pub(crate) fn seqs(messages: &[StreamMessage]) -> Vec<u64> {
+    let seq = |event: &Value| {
+        let id = event["id"].as_str().expect("an id");
+        let (_, seq) = id.split_once(':').expect("store:seq");
+        seq.parse().expect("a seq")
+    };
+    events(messages).iter().map(seq).collect()
+}
+
+/// Holds that these seqs are there, each once and in order; says which are not.
+#[track_caller]
+pub(crate) fn assert_once(seqs: &[u64], expected: impl IntoIterator<Item = u64>) {
+    let expected: Vec<u64> = expected.into_iter().collect();
+    let there: BTreeSet<u64> = seqs.iter().copied().collect();
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|s| !there.contains(s))
+        .take(5)
+        .collect();
+    let doubled = seqs.len() - there.len();
+    assert!(
+        missing.is_empty() && doubled == 0 && seqs == expected,
+        "missing {missing:?}, {doubled} doubled, {} instead of {}",
+        seqs.len(),
+        expected.len()
+    );
 }
