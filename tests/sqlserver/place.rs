@@ -40,7 +40,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn named() -> Option<Self> {
-        let text = std::env::var("THRIO_EDGE_TEST_SQLSERVER").ok()?;
+        let text = std::env::var("THRIO_EDGE_TEST_SQLSERVER").ok();
+        let text = text.filter(|text| !text.is_empty())?;
         let mut url = Url::parse(&text).expect("THRIO_EDGE_TEST_SQLSERVER is a URL");
         let encoded = url.password().unwrap_or_default().to_owned();
         let password = percent_decoded(&encoded);
