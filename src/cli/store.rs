@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{ConfigFile, Failure, absolute, output, remote};
 use crate::config::Config;
 use crate::control::Request;
+use crate::domain::timestamp::WallTime;
 use crate::lifecycle::exit::Exit;
 use crate::store::Store;
 
@@ -129,9 +130,17 @@ fn downgrade(config: &Config, json: bool) -> anyhow::Result<Exit> {
 
 /// The answer's fields, a line each.
 fn show(value: &Value) {
-    for (name, value) in value.as_object().into_iter().flatten() {
-        let name = name.replace('_', " ");
+    for (field, value) in value.as_object().into_iter().flatten() {
+        let name = field.replace('_', " ");
         match value {
+            Value::Number(number) if field.ends_with("_bytes") => {
+                let size = number.as_u64().map(output::bytes).unwrap_or_default();
+                output::line(&format!("{name}: {number} ({size})"));
+            }
+            Value::Number(number) if field.ends_with("_at") => {
+                let at = number.as_i64().map(WallTime::from_ms);
+                output::line(&format!("{name}: {}", at.unwrap_or_default()));
+            }
             Value::Array(items) if items.is_empty() => output::line(&format!("{name}: none")),
             Value::Array(items) => {
                 output::line(&format!("{name}:"));
