@@ -176,13 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_quotes_rows_speaks_only_where_it_is_named() {
-        let says = |filter: &str| {
-            let filter = parse_filter(filter).expect("a filter");
-            filter.would_enable("tiberius::tds::stream::token", &tracing::Level::ERROR)
-        };
-        assert!(!says("trace"));
-        assert!(says("info,tiberius=error"));
+    fn a_client_that_is_noisy_speaks_only_where_it_is_named() {
+        for client in NOISY {
+            let module = format!("{client}::of::it");
+            let says = |filter: &str| {
+                let filter = parse_filter(filter).expect("a filter");
+                filter.would_enable(&module, &tracing::Level::ERROR)
+            };
+            assert!(!says("trace"), "{client}");
+            assert!(says(&format!("info,{client}=error")), "{client}");
+        }
     }
 
     #[test]
