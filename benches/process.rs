@@ -3,7 +3,9 @@
 //! How long it takes from its start to ready after a SIGKILL with 2 GB stored, against the same
 //! with an empty store; and the most memory it ever took (`VmHWM`) beside a Thrio of preset XL,
 //! with an empty backlog and with ten million records of it. `THRIO_EDGE_BENCH_MINUTES` says how
-//! long the memory is watched (2 by default).
+//! long the memory is watched (2 by default). Last, ten million records are drained into SQLite
+//! with `retention_days = 0`: the memory meanwhile, when the disk has its room back, and how late
+//! the latest poll was. A word (`start`, `memory`, `drain`) names one of the three.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,11 @@ struct Site {
 
 impl Site {
     fn new(thrio: Option<&Server>, destination_is_there: bool) -> Self {
+        Self::with(thrio, destination_is_there, "")
+    }
+
+    /// `store` is what the configuration says of the journal.
+    fn with(thrio: Option<&Server>, destination_is_there: bool, store: &str) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("room");
         let source = thrio.map_or_else(String::new, |thrio| {
             let url = thrio.base_url();
@@ -51,7 +58,7 @@ impl Site {
         };
         let text = format!(
             "[box]\nid = \"bench\"\nstate_dir = \"state\"\n[control]\nlisten = \"127.0.0.1:0\"\n\
-             {source}[[destination]]\nname = \"local\"\nkind = \"sqlite\"\npath = \"{path}\"\n"
+             {store}{source}[[destination]]\nname = \"local\"\nkind = \"sqlite\"\npath = \"{path}\"\n"
         );
         let site = Self { folder };
         fs::write(site.config_file(), text).expect("room");
@@ -253,6 +260,68 @@ fn memory(thrio: &Server, backlog: u64) {
     );
 }
 
+/// The backlog that is drained.
+const DRAINED: u64 = 10_000_000;
+/// The room must be back by then.
+const GIVEN_BACK: Duration = Duration::from_mins(10);
+
+fn drain(thrio: &Server) {
+    let site = Site::with(Some(thrio), true, "[store]\nretention_days = 0\n");
+    site.fill(Load::usual(), |_, records| records >= DRAINED);
+    let clock = SystemClock::new();
+    let (life, _) = site.start();
+    let began = clock.now().mono;
+    let mut drained_at = None;
+    let mut full: u64 = 0;
+    let mut latest_poll_s: f64 = 0.0;
+    loop {
+        pause(Duration::from_millis(200));
+        let now = clock.now();
+        let status = status(&site.state_dir()).expect("it lives");
+        let polled = status.feeds.iter().filter_map(|f| f.last_complete_poll_at);
+        if let Some(polled) = polled.max() {
+            latest_poll_s = latest_poll_s.max(millis(now.wall.ms_since(polled)));
+        }
+        let bytes = status.store.allocated_bytes.expect("the store is open");
+        full = full.max(bytes);
+        let destination = &status.destinations[0];
+        if drained_at.is_none() && destination.phase != "starting" && destination.backlog < 10_000 {
+            drained_at = Some(now.mono);
+            println!(
+                "drain of {DRAINED} records into SQLite: {:.0} s, {:.1} MiB at most (goal 48)",
+                now.mono.since(began).as_secs_f64(),
+                life.most_resident_mib()
+            );
+        }
+        let Some(drained_at) = drained_at else {
+            continue;
+        };
+        let waited = now.mono.since(drained_at);
+        if bytes < full / 4 || waited > GIVEN_BACK {
+            println!(
+                "room: {:.0} MB of {:.0} MB after {:.0} s more (goal 600); the latest poll came \
+                 {:.1} s after the one before it, of 5; {:.1} MiB at most",
+                mega(bytes),
+                mega(full),
+                waited.as_secs_f64(),
+                latest_poll_s,
+                life.most_resident_mib()
+            );
+            return;
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn mega(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn millis(ms: i64) -> f64 {
+    ms as f64 / 1e3
+}
+
 fn main() {
     // A bench that cargo only wants to see compiled, or a filter that names the other half.
     let only = std::env::args()
@@ -262,13 +331,18 @@ fn main() {
     if wanted("start") {
         start_after_kill();
     }
-    if wanted("memory") {
+    if wanted("memory") || wanted("drain") {
         let centre = Arc::new(Centre::new(Preset::Xl, 1));
         let clock = Arc::new(SystemClock::new());
         let listen = "127.0.0.1:0".parse().expect("an address");
         let thrio = simulator::serve(listen, centre, clock, Behaviour::default()).expect("a port");
         for backlog in [0, 10_000_000] {
-            memory(&thrio, backlog);
+            if wanted("memory") {
+                memory(&thrio, backlog);
+            }
+        }
+        if wanted("drain") {
+            drain(&thrio);
         }
         thrio.stop();
     }

@@ -182,7 +182,7 @@ fn store(root: &Section<'_>, state_dir: PathBuf, box_id: Option<BoxId>) -> Optio
     let cache = section.bytes("cache_bytes", MIB..=4 * GIB).or(8 * MIB);
     let max_bytes = section.bytes("max_bytes", 64 * MIB..=64 * TIB).or(8 * GIB);
     let min_free = section.bytes("min_free", 0..=64 * TIB).or(GIB);
-    let retention = section.span("retention_days", 1..=3_650, Duration::from_hours(35 * 24));
+    let retention = section.span("retention_days", 0..=3_650, Duration::from_hours(35 * 24));
     let words = [
         ("drop_oldest", WhenFull::DropOldest),
         ("stop_collecting", WhenFull::StopCollecting),

@@ -243,7 +243,7 @@ error: `path` is missing in [destination]
 #[test]
 fn every_problem_comes_at_once_also_beside_a_syntax_error() {
     let site = Site::new(&format!(
-        "{}\n[store]\nretention_days = 0\nmax_byte = \"1GiB\"\n[log]\nlevel = \"loud\"\n",
+        "{}\n[store]\nretention_days = 4000\nmax_byte = \"1GiB\"\n[log]\nlevel = \"loud\"\n",
         realtime(&format!("password = \"{CANARY}\nsnapshot = \"ful\""))
     ));
     let report = site.report();
