@@ -84,6 +84,11 @@ impl Engine {
         RecordSeq::new(self.first.load(Ordering::Acquire))
     }
 
+    #[cfg(test)]
+    pub(super) fn set_known_head(&self, head: RecordSeq) {
+        self.head.store(head.get(), Ordering::Release);
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }

@@ -214,8 +214,7 @@ fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
     let installed_at: WallTime = Reader::new(&required(KEY_INSTALLED_AT)?)
         .time()
         .map_err(|error| META.damaged(KEY_INSTALLED_AT, error))?;
-    let position = Position::read(&required(KEY_POSITION)?)
-        .map_err(|error| META.damaged(KEY_POSITION, error))?;
+    let position = position(txn)?;
     let mut live = Live {
         store_id: StoreId::from_bits(store_id),
         box_id,
@@ -235,6 +234,13 @@ fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
     check_position(txn, &live)?;
     replay(txn, &mut live)?;
     Ok(live)
+}
+
+/// Where the journal stands in this transaction.
+pub(super) fn position(txn: &ReadTransaction) -> Result<Position, StoreError> {
+    let bytes = META.read(txn)?.get(KEY_POSITION)?;
+    let bytes = bytes.ok_or_else(|| META.damaged(KEY_POSITION, "it is missing"))?;
+    Position::read(&bytes).map_err(|error| META.damaged(KEY_POSITION, error))
 }
 
 fn load_feed_states(

@@ -6,8 +6,9 @@ use super::append::later;
 use super::codec::{Slot, names, rows as record_rows};
 use super::dictionary::KIND_STATE_CODE;
 use super::engine::{Engine, lock};
-use super::journal;
+use super::journal::{self, Found};
 use super::live::Live;
+use super::open;
 use super::rows::{self, AgentRow};
 use super::tables::{
     AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, ROSTER, ROSTER_AGENT, ROSTER_QUEUE,
@@ -30,43 +31,59 @@ impl Engine {
     /// See [`super::Store::read`].
     pub(super) fn read_page(&self, from: RecordSeq, limit: ReadLimit) -> Result<Page, StoreError> {
         let from = from.max(RecordSeq::new(1));
-        let (head, first) = (self.head(), self.first());
+        let known = self.head();
         let mut pages = PageBuilder::new(from, limit);
-        if from > head {
+        if from > known {
             return Ok(pages.page);
         }
-        if from < first {
-            let last = RecordSeq::new(first.get() - 1).min(head);
-            pages.hole(Hole::Expired, SeqRange::new(from, last));
-        }
         self.read(|txn| {
-            journal::for_each_block(txn, pages.page.next, head, |found| {
-                let start = found.first.max(pages.page.next);
-                if start > head {
-                    return Ok(ControlFlow::Break(()));
-                }
-                if start > pages.page.next {
-                    // Seqs that no block holds, although they lie behind the first.
-                    let last = RecordSeq::new(start.get() - 1);
-                    pages.hole(Hole::Damaged, SeqRange::new(pages.page.next, last));
-                }
-                let block = found.decode_cached(&mut lock(&self.cache), &mut lock(&self.interner));
-                let Some(block) = block else {
-                    let span = found.span;
-                    lock(&self.found_damaged).insert(span.first.get(), span);
-                    pages.hole(Hole::Damaged, SeqRange::new(start, span.last.min(head)));
-                    return Ok(pages.more());
-                };
-                let skip = usize::try_from(start.since(found.first)).unwrap_or(usize::MAX);
-                for slot in block.slots.iter().skip(skip) {
-                    if pages.page.next > head || !pages.push(slot) {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                }
-                Ok(pages.more())
+            // Appending, packing and deleting go on meanwhile: blocks fit the position of their
+            // own transaction, and no other.
+            let position = open::position(txn)?;
+            let head = position.last.min(known);
+            if from < position.first {
+                let last = RecordSeq::new(position.first.get() - 1).min(head);
+                pages.hole(Hole::Expired, SeqRange::new(from, last));
+            }
+            if pages.page.next > head {
+                return Ok(());
+            }
+            journal::for_each_block(txn, pages.page.next, position.last, |found| {
+                Ok(self.read_block(found, head, &mut pages))
             })
         })?;
         Ok(pages.page)
+    }
+
+    fn read_block(
+        &self,
+        found: &Found<'_>,
+        head: RecordSeq,
+        pages: &mut PageBuilder,
+    ) -> ControlFlow<()> {
+        let start = found.first.max(pages.page.next);
+        if start > head {
+            return ControlFlow::Break(());
+        }
+        if start > pages.page.next {
+            // Seqs that no block holds, although they lie behind the first.
+            let last = RecordSeq::new(start.get() - 1);
+            pages.hole(Hole::Damaged, SeqRange::new(pages.page.next, last));
+        }
+        let block = found.decode_cached(&mut lock(&self.cache), &mut lock(&self.interner));
+        let Some(block) = block else {
+            let span = found.span;
+            lock(&self.found_damaged).insert(span.first.get(), span);
+            pages.hole(Hole::Damaged, SeqRange::new(start, span.last.min(head)));
+            return pages.more();
+        };
+        let skip = usize::try_from(start.since(found.first)).unwrap_or(usize::MAX);
+        for slot in block.slots.iter().skip(skip) {
+            if pages.page.next > head || !pages.push(slot) {
+                return ControlFlow::Break(());
+            }
+        }
+        pages.more()
     }
 
     /// See [`super::Store::seq_at`].
@@ -505,3 +522,6 @@ fn json_bytes(record: &Record) -> usize {
     };
     260 + texts
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use super::engine::Engine;
 use super::fold;
 use super::journal;
 use super::live::Position;
-use super::open::{FEED_PREFIX, KEY_POSITION};
+use super::open::{self, FEED_PREFIX};
 use super::rows::{self, AgentRow};
 use super::tables::{
     AGENT_STATES, COVERAGE, CURSORS, DICTIONARY, INTERVALS, META, ROSTER, ROSTER_AGENT,
@@ -108,7 +108,6 @@ const OF_CODES: usize = 3;
 
 impl Check {
     fn new(txn: &ReadTransaction) -> Result<Self, StoreError> {
-        let position = META.read(txn)?.get(KEY_POSITION)?.unwrap_or_default();
         let tables = [
             INTERVALS.read(txn)?,
             COVERAGE.read(txn)?,
@@ -117,8 +116,7 @@ impl Check {
         ];
         Ok(Self {
             found: Verified::default(),
-            position: Position::read(&position)
-                .map_err(|error| META.damaged(KEY_POSITION, error))?,
+            position: open::position(txn)?,
             dictionary: Dictionary::load(&DICTIONARY.read(txn)?)?,
             tables,
             time_index: TIME_INDEX.read(txn)?,
