@@ -22,6 +22,9 @@ use crate::domain::timestamp::{Now, WallTime};
 
 /// How often the last states of agents are written to their table (architecture §2.1).
 pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_mins(5);
+/// And after so many records at the latest, because a start folds those that came after it: about
+/// a million a second.
+pub(super) const CHECKPOINT_RECORDS: u64 = 200_000;
 /// How long counters and cursors ride before they get a commit of their own.
 pub(super) const RIDE_MAX: Duration = Duration::from_mins(1);
 /// Longer blocks are cut in two, so that reading one bounds the memory.
@@ -190,8 +193,11 @@ fn note_written(live: &mut Live, states: &[FeedState]) {
 }
 
 pub(super) fn checkpoint_due(live: &Live, now: Now) -> bool {
-    (live.checkpoint_wanted || now.mono.since(live.checkpoint_at) >= CHECKPOINT_EVERY)
-        && live.position.checkpoint < live.position.last
+    let behind = live.position.last.since(live.position.checkpoint);
+    let is_due = live.checkpoint_wanted
+        || now.mono.since(live.checkpoint_at) >= CHECKPOINT_EVERY
+        || behind >= CHECKPOINT_RECORDS;
+    is_due && behind > 0
 }
 
 /// Inserts the records as blocks behind the journal's end and moves the position.

@@ -394,3 +394,6 @@ impl Store {
         self.engine.quarantine_list(destination, from, limit)
     }
 }
+
+#[cfg(test)]
+mod tests;

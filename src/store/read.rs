@@ -522,6 +522,3 @@ fn json_bytes(record: &Record) -> usize {
     };
     260 + texts
 }
-
-#[cfg(test)]
-mod tests;

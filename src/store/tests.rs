@@ -1,11 +1,12 @@
-//! What a page is while the journal goes on.
+//! What only shows from inside: where the journal stands between two steps.
 
-use super::*;
-use crate::domain::ids::{AgentId, BoxId, StateText};
-use crate::domain::record::{Category, Origin, StateTransaction};
-use crate::domain::timestamp::{MonoTime, Now};
-use crate::store::{Commit, Store, StoreOptions};
 use std::time::Duration;
+
+use super::append::CHECKPOINT_RECORDS;
+use super::{Commit, Page, ReadLimit, Store, StoreOptions};
+use crate::domain::ids::{AgentId, BoxId, RecordSeq, SourceName, StateText};
+use crate::domain::record::{Category, Origin, Record, StateTransaction};
+use crate::domain::timestamp::{MonoTime, Now, WallTime};
 
 const ALL: ReadLimit = ReadLimit {
     records: 1_000,
@@ -52,6 +53,25 @@ fn read_as_of(store: &Store, head: u64) -> Page {
     let page = store.engine.read_page(RecordSeq::new(1), ALL).unwrap();
     store.engine.set_known_head(present);
     page
+}
+
+/// What a start has to fold again is bounded in records as well as in time: an import or the
+/// first week of history comes within seconds.
+#[test]
+fn a_checkpoint_comes_after_so_many_records_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions::new(folder.path().to_path_buf(), BoxId::new("box").unwrap());
+    let store = Store::open(&options, now()).unwrap().store;
+    let behind = || {
+        let position = store.engine.lock_live().position;
+        position.last.since(position.checkpoint)
+    };
+    while behind() + 20_000 < CHECKPOINT_RECORDS {
+        append(&store, 20_000);
+    }
+    assert!(behind() > 0, "none is due yet");
+    append(&store, 20_000);
+    assert_eq!(behind(), 0);
 }
 
 #[test]
