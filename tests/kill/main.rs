@@ -3,8 +3,9 @@
 //!
 //! Before each kill the process is frozen (SIGSTOP) and the destination is asked whether a batch is
 //! open there, so that it is known, not guessed, how many kills fell between the first byte sent
-//! and the acknowledgement. `THRIO_EDGE_KILLS` sets how many kills there are, `THRIO_EDGE_SEED`
-//! replays their points.
+//! and the acknowledgement. Where none is open it goes on and is frozen again; every eighth kill
+//! takes the moment that comes. `THRIO_EDGE_KILLS` sets how many kills there are,
+//! `THRIO_EDGE_SEED` replays their points.
 
 mod commands;
 mod http;
