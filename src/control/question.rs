@@ -24,7 +24,7 @@ pub struct Span {
 /// [`PAGE_ROWS_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// The last known state of every agent, by source and id.
+    /// The last known state of every agent, by source, within it as they were first seen.
     Agents {
         /// One source; all where not given.
         source: Option<SourceName>,

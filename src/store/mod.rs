@@ -364,6 +364,18 @@ impl Store {
         self.engine.agent_states(source)
     }
 
+    /// The last states of the agents after this one, in the order in which agents were first seen,
+    /// at most `limit`, each with its last version in the roster. It reads what it returns and no
+    /// more.
+    pub fn agent_page(
+        &self,
+        source: &SourceName,
+        after: Option<&AgentId>,
+        limit: usize,
+    ) -> Result<Vec<(CurrentState, Option<AgentChange>)>, StoreError> {
+        self.engine.agent_page(source, after, limit)
+    }
+
     /// The newest state of a feed, noted or committed.
     pub fn feed_state(&self, source: &SourceName, feed: Feed) -> Option<FeedState> {
         let key = (source.clone(), feed);

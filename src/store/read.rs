@@ -1,5 +1,6 @@
 //! Reading: pages of the journal, and what the state tables know.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::append::later;
@@ -11,13 +12,13 @@ use super::live::Live;
 use super::open;
 use super::rows::{self, AgentRow};
 use super::tables::{
-    AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, ROSTER, ROSTER_AGENT, ROSTER_QUEUE,
-    SourceNumber, TIME_INDEX, coverage_key, hour_key, hour_of_key, interval_key, interval_of_key,
-    interval_prefix, number_of_key,
+    AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, Number, ROSTER, ROSTER_AGENT, ROSTER_QUEUE,
+    SourceNumber, TIME_INDEX, agent_key, coverage_key, hour_key, hour_of_key, interval_key,
+    interval_of_key, interval_prefix, number_of_key, roster_key,
 };
 use super::{KnownInterval, KnownIntervals, Page, ReadLimit, StoreError, StoredRoster};
 use crate::domain::batch::CurrentState;
-use crate::domain::ids::{Feed, QueueId, RecordSeq, SeqRange, SourceName};
+use crate::domain::ids::{AgentId, Feed, QueueId, RecordSeq, SeqRange, SourceName};
 use crate::domain::interval::{IntervalStart, Window};
 use crate::domain::record::{
     AgentChange, CoverageEntry, Figures, IntervalRecord, Record, SequencedRecord, StateCode,
@@ -319,7 +320,7 @@ impl Engine {
     pub(super) fn agent(
         &self,
         source: &SourceName,
-        agent: &crate::domain::ids::AgentId,
+        agent: &AgentId,
     ) -> Result<Option<AgentChange>, StoreError> {
         let live = self.lock_live();
         let known = live
@@ -329,15 +330,11 @@ impl Engine {
         let Some((number, id)) = known else {
             return Ok(None);
         };
-        let key = super::tables::roster_key(number, ROSTER_AGENT, id);
+        let key = roster_key(number, ROSTER_AGENT, id);
         let value = self.read(|txn| ROSTER.read(txn)?.get(&key))?;
         value
-            .map(|value| {
-                let (_, mut reader) = rows::split_seq(&value)?;
-                record_rows::read_agent(&mut reader, source.clone(), agent.clone())
-            })
+            .map(|value| roster_agent(&key, &value, source, agent))
             .transpose()
-            .map_err(|error| ROSTER.damaged(&key, error))
     }
 
     /// See [`super::Store::state_codes`].
@@ -396,6 +393,88 @@ impl Engine {
         states.sort_by(|a, b| a.agent.cmp(&b.agent));
         Ok(states)
     }
+
+    /// See [`super::Store::agent_page`].
+    pub(super) fn agent_page(
+        &self,
+        source: &SourceName,
+        after: Option<&AgentId>,
+        limit: usize,
+    ) -> Result<Vec<(CurrentState, Option<AgentChange>)>, StoreError> {
+        let live = self.lock_live();
+        let mut found = Vec::new();
+        let Some(number) = live.dictionary.known_source(source) else {
+            return Ok(found);
+        };
+        let after = after.and_then(|agent| live.dictionary.known_agent(agent));
+        let first = after.map_or(0, |agent| agent + 1);
+        let fresh = fresh_agents(&live, number, first, limit);
+        self.read(|txn| {
+            let stored = stored_agents(&live, txn, number, first, limit)?;
+            let agents: BTreeSet<Number> = stored.keys().chain(&fresh).copied().collect();
+            let roster = ROSTER.read(txn)?;
+            for agent in agents.into_iter().take(limit) {
+                let fresh = live.agents.get(&(number, agent));
+                let row = later(stored.get(&agent).cloned(), fresh).expect("one of them has it");
+                let state = current(&live, source, agent, row)?;
+                let key = roster_key(number, ROSTER_AGENT, agent);
+                let entry = roster.get(&key)?;
+                let entry = entry.map(|value| roster_agent(&key, &value, source, &state.agent));
+                found.push((state, entry.transpose()?));
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
+
+/// The first `limit` agents from this number on that changed since the checkpoint. It looks at
+/// every one's number, which is far less than one row of a page costs.
+fn fresh_agents(live: &Live, source: SourceNumber, first: Number, limit: usize) -> Vec<Number> {
+    let of_source = live.agents.keys().filter(|(of, _)| *of == source);
+    let mut agents: Vec<Number> = of_source
+        .map(|(_, agent)| *agent)
+        .filter(|agent| *agent >= first)
+        .collect();
+    agents.sort_unstable();
+    agents.truncate(limit);
+    agents
+}
+
+/// The first `limit` agents from this number on that the checkpoint has.
+fn stored_agents(
+    live: &Live,
+    txn: &redb::ReadTransaction,
+    source: SourceNumber,
+    first: Number,
+    limit: usize,
+) -> Result<BTreeMap<Number, AgentRow>, StoreError> {
+    let mut stored = BTreeMap::new();
+    let (from, of_source) = (agent_key(source, first), source.to_be_bytes());
+    AGENT_STATES.read(txn)?.scan(&from, &[], |key, value| {
+        if stored.len() == limit || !key.starts_with(&of_source) {
+            return Ok(false);
+        }
+        let damaged = |error| AGENT_STATES.damaged(key, error);
+        let agent = number_of_key(key).map_err(damaged)?;
+        let row = AgentRow::read(value, |n| live.dictionary.state_name(n).ok());
+        stored.insert(agent, row.map_err(damaged)?);
+        Ok(true)
+    })?;
+    Ok(stored)
+}
+
+fn roster_agent(
+    key: &[u8],
+    value: &[u8],
+    source: &SourceName,
+    agent: &AgentId,
+) -> Result<AgentChange, StoreError> {
+    rows::split_seq(value)
+        .and_then(|(_, mut reader)| {
+            record_rows::read_agent(&mut reader, source.clone(), agent.clone())
+        })
+        .map_err(|error| ROSTER.damaged(key, error))
 }
 
 fn interval_row(

@@ -1,5 +1,7 @@
 //! What the box knows, read page by page.
 
+use std::collections::HashSet;
+
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -50,13 +52,17 @@ fn what_is_read_is_what_the_destination_holds() {
             .all(|agent| agent["is_stale"] == false && agent["last_confirmed_at"].is_string())
     );
     assert!(agents.iter().any(|agent| agent["display_name"].is_string()));
-    let mut ids: Vec<&str> = agents
+    let ids: HashSet<&str> = agents
         .iter()
         .map(|a| a["agent_id"].as_str().unwrap())
         .collect();
-    let seen = ids.len();
-    ids.dedup();
-    assert!(ids.is_sorted() && ids.len() == seen);
+    assert_eq!(ids.len(), agents.len());
+    let whole = all(&site, "/api/v1/agents?", 1_000);
+    let of = |agents: &[Value]| -> Vec<Value> {
+        let ids = agents.iter().map(|agent| agent["agent_id"].clone());
+        ids.collect()
+    };
+    assert_eq!(of(&whole), of(&agents));
 
     let queues = all(&site, "/api/v1/queues?", 3);
     let open = "SELECT count(DISTINCT queue_id) FROM wfm_queue";

@@ -1,8 +1,11 @@
 //! Append, read, the state that follows, and all of it again after a restart.
 
+use thrio_edge::domain::batch::CurrentState;
 use thrio_edge::domain::ids::{AgentId, Feed, QueueId, RecordSeq, SeqRange};
 use thrio_edge::domain::interval::Window;
-use thrio_edge::domain::record::{CoverageStatus, Record, RosterChange, SequencedRecord};
+use thrio_edge::domain::record::{
+    AgentChange, CoverageStatus, Record, RosterChange, SequencedRecord,
+};
 use thrio_edge::store::{
     Commit, DeliveryProgress, OpenOrigin, Quarantined, ReadLimit, Store, StoreError,
 };
@@ -240,6 +243,56 @@ fn the_checkpoint_of_agent_states_and_the_records_after_it_make_the_same_states(
             .unwrap()
             .is_empty()
     );
+}
+
+#[test]
+fn agents_come_in_pages_whether_the_checkpoint_has_them_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 0);
+    let mut other = transaction(900, "Busy", 15);
+    if let Record::Transaction(other) = &mut other {
+        other.source = "other".to_owned().try_into().unwrap();
+    }
+    // The first seen has the greatest id; another source's agents stand between.
+    let first: Vec<_> = (0..40).rev().map(|n| transaction(n, "Busy", 15)).collect();
+    append(&store, &first, 15);
+    append(&store, &[other, agent_change(39, RosterChange::Added)], 20);
+    // Past the checkpoint: some changed again, some are new, some changed back in time.
+    append(&store, &[transaction(5, "Wrapup", 400)], 400);
+    let late: Vec<_> = [3, 41, 7, 40]
+        .map(|n| transaction(n, "Available", 420))
+        .to_vec();
+    append(&store, &late, 420);
+    append(&store, &[transaction(8, "Gone", 10)], 425);
+
+    for limit in [1, 6, 40, 1_000] {
+        let mut paged: Vec<(CurrentState, Option<AgentChange>)> = Vec::new();
+        loop {
+            let after = paged.last().map(|(state, _)| &state.agent);
+            let page = store.agent_page(&source(), after, limit).unwrap();
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+        }
+        let ids: Vec<&str> = paged.iter().map(|(s, _)| s.agent.as_str()).collect();
+        assert_eq!(
+            (ids[0], ids[39], ids[40], ids[41]),
+            ("agent-00039", "agent-00000", "agent-00041", "agent-00040"),
+            "in pages of {limit}: as they were first seen"
+        );
+        let known: Vec<&str> = paged
+            .iter()
+            .filter_map(|(_, entry)| entry.as_ref().map(|entry| entry.agent.as_str()))
+            .collect();
+        assert_eq!(known, ["agent-00039"]);
+        let mut states: Vec<_> = paged.into_iter().map(|(state, _)| state).collect();
+        states.sort_by(|a, b| a.agent.cmp(&b.agent));
+        assert_eq!(states, store.agent_states(&source()).unwrap());
+    }
+    let nobody = "none".to_owned().try_into().unwrap();
+    assert!(store.agent_page(&nobody, None, 10).unwrap().is_empty());
 }
 
 #[test]

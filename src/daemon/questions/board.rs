@@ -55,9 +55,9 @@ impl Parts {
             if after.is_some_and(|(last, _)| name < *last) || rows.len() > limit {
                 continue;
             }
-            let mut states = self.store.agent_states(&name)?;
-            states.retain(|s| after.is_none_or(|(last, id)| name > *last || s.agent > *id));
-            states.truncate(limit + 1 - rows.len());
+            let after = after.filter(|(last, _)| name == *last).map(|(_, id)| id);
+            let wanted = limit + 1 - rows.len();
+            let agents = self.store.agent_page(&name, after, wanted)?;
             let codes: HashMap<StateText, bool> = self
                 .store
                 .state_codes(&name)?
@@ -65,8 +65,7 @@ impl Parts {
                 .map(|code| (code.state, code.mapped))
                 .collect();
             let seen = self.seen(&name);
-            for state in states {
-                let entry = self.store.agent(&name, &state.agent)?;
+            for (state, entry) in agents {
                 let mapped = codes.get(&state.state).copied().unwrap_or(true);
                 rows.push(agent_row(state, entry, mapped, seen));
             }
