@@ -11,7 +11,7 @@ mod to_sqlite;
 
 use std::time::Duration;
 
-use box_under_test::{Box_, seq};
+use box_under_test::{Box_, START, seq};
 use scripted::{Called, Scripted};
 use thrio_edge::destination::SendError;
 use thrio_edge::domain::delivery::{DeliveryOptions, DeliveryPhase, StartAt};
@@ -374,6 +374,28 @@ fn after_an_outage_the_present_comes_first_and_the_backlog_behind_it() {
 }
 
 #[test]
+fn a_backlog_is_as_old_as_it_has_waited_not_as_what_it_is_about() {
+    let mut under_test = Box_::new(options(), Scripted::default());
+    under_test.run_for(Duration::from_secs(2));
+    under_test.destination.down_for(Duration::from_hours(1));
+    under_test.run_for(Duration::from_mins(9));
+    let journaled = START.plus(under_test.elapsed());
+    // History, fetched just now.
+    under_test.journal_intervals(-40..0);
+    under_test.run_for(Duration::from_mins(1));
+    under_test.journal_transactions(3);
+    under_test.run_for(Duration::from_mins(10));
+    let oldest = |under_test: &Box_| under_test.handle.report().and_then(|r| r.oldest_unsent_at);
+    assert_eq!(oldest(&under_test), Some(journaled));
+    under_test.restart(true);
+    under_test.run_for(Duration::from_mins(1));
+    assert_eq!(oldest(&under_test), Some(journaled));
+    under_test.run_until_delivered();
+    under_test.run_for(Duration::from_secs(5));
+    assert_eq!(oldest(&under_test), None);
+}
+
+#[test]
 fn a_live_lane_carries_the_present_while_the_backlog_drains() {
     let mut under_test = Box_::new(options(), Scripted::default());
     under_test.destination.takes(Duration::from_millis(200));
@@ -445,7 +467,7 @@ fn no_byte_of_another_tenant_leaves() {
     let mut under_test = Box_::new(filtered, Scripted::default());
     under_test.journal_transactions(10);
     under_test.journal_transactions_of("other", 10);
-    under_test.journal_intervals(10);
+    under_test.journal_intervals(0..10);
     under_test.run_until_delivered();
     assert_eq!(under_test.destination.sources(), [only]);
     assert_eq!(
@@ -468,7 +490,7 @@ fn facts_from_keeps_earlier_intervals_out_and_starts_agents_at_that_time() {
     };
     let mut under_test = Box_::new(filtered, Scripted::default());
     under_test.journal_transactions(1);
-    under_test.journal_intervals(3);
+    under_test.journal_intervals(0..3);
     under_test.run_until_delivered();
     let earliest = under_test.destination.earliest_fact().expect("facts");
     assert_eq!(earliest, from.start());

@@ -256,7 +256,7 @@ fn waiting(destination: &DestinationStatus) -> String {
     let parts = [
         Some(format!("{} records wait", destination.backlog)),
         destination.backlog_bytes.map(output::bytes),
-        age.map(|s| format!("the oldest {} old", output::span(s))),
+        age.map(|s| format!("the oldest for {}", output::span(s))),
         rate,
         destination.trend.clone(),
     ];
@@ -390,7 +390,7 @@ mod tests {
         };
         let said = notes(&destination, WallTime::from_s(3_600)).join("\n");
         for part in [
-            "wfm: 12345 records wait, 1.5 MiB, the oldest 4 min old, 81.5/s, growing",
+            "wfm: 12345 records wait, 1.5 MiB, the oldest for 4 min, 81.5/s, growing",
             "wfm: held since 1970-01-01T00:00:00Z (1 h 0 min ago): no such table",
             "wfm: compared: 3 of 20 days differ, 0 not judged",
         ] {

@@ -381,7 +381,7 @@ fn register_destinations(registry: &mut Registry, destinations: &[DestinationSta
     seconds(
         registry,
         "destination_oldest_unsent_age",
-        "Age of the oldest unsent record",
+        "How long the oldest unsent record has waited since it was journaled",
         age,
     );
     let held = destinations

@@ -178,10 +178,10 @@ pub struct DestinationStatus {
     pub next_in_s: Option<u64>,
     /// Journaled and not yet acknowledged.
     pub backlog: u64,
-    /// What the oldest of them is about.
+    /// When the oldest of them was journaled.
     #[serde(with = "super::rfc3339::option")]
     pub oldest_unsent_at: Option<WallTime>,
-    /// How old that is.
+    /// How long it has waited.
     pub oldest_unsent_age_s: Option<u64>,
     /// Taken by the destination.
     pub acknowledged: u64,

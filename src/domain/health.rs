@@ -185,7 +185,7 @@ pub struct Heartbeat {
     pub at: WallTime,
     /// Records that this destination has not acknowledged.
     pub backlog: u64,
-    /// When the oldest of them was journaled (or is about), if any.
+    /// When the oldest of them was journaled, if any.
     pub oldest_unsent_at: Option<WallTime>,
     /// Codes of the alarms that are raised.
     pub alarms: Vec<String>,

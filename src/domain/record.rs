@@ -69,6 +69,19 @@ impl Record {
             Self::StateCode(r) => r.first_seen,
         }
     }
+
+    /// When the box learned it, shortly before it was journaled; not what it is about, which may
+    /// be long ago. `None` where the record does not say.
+    pub fn learned_at(&self) -> Option<WallTime> {
+        match self {
+            Self::Interval(r) => Some(r.answered_at),
+            Self::Transaction(r) => Some(r.observed_at),
+            Self::Agent(r) => Some(r.valid_from),
+            Self::Queue(r) => Some(r.valid_from),
+            Self::Coverage(r) => r.fetched_at,
+            Self::StateCode(r) => Some(r.first_seen),
+        }
+    }
 }
 
 /// A record with its place in the journal.

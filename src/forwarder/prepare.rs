@@ -91,7 +91,7 @@ impl ForwardWorker {
         let mut beat = (self.heartbeat)(now);
         self.machine.filter().narrow(&mut beat);
         beat.backlog = self.machine.balance(head).backlog;
-        beat.oldest_unsent_at = self.oldest.about;
+        beat.oldest_unsent_at = self.oldest.journaled_at;
         beat
     }
 

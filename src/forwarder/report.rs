@@ -7,7 +7,7 @@ use super::ForwardWorker;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::ids::{DestinationName, RecordSeq};
 use crate::domain::timestamp::{MonoTime, Now, WallTime};
-use crate::store::{ReadLimit, StoreError};
+use crate::store::StoreError;
 
 /// How one destination is doing.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct ForwardReport {
     pub name: DestinationName,
     /// What its machine says.
     pub status: DeliveryStatus,
-    /// What the oldest unsent record is about, as of the last look.
+    /// When the oldest unsent record was journaled, as of the last look.
     pub oldest_unsent_at: Option<WallTime>,
     /// Records that it refused for good.
     pub quarantined: usize,
@@ -58,8 +58,8 @@ const OLDEST_LOOK: Duration = Duration::from_secs(5);
 pub(super) struct Oldest {
     seq: Option<RecordSeq>,
     looked_at: MonoTime,
-    /// What it is about.
-    pub(super) about: Option<WallTime>,
+    /// When it was journaled.
+    pub(super) journaled_at: Option<WallTime>,
 }
 
 impl ForwardWorker {
@@ -71,17 +71,14 @@ impl ForwardWorker {
         if same || (recently && seq.is_some() && self.oldest.seq.is_some()) {
             return Ok(());
         }
-        let about = match seq {
-            Some(seq) => {
-                let page = self.store.read(seq, ReadLimit::ONE)?;
-                page.records.first().map(|entry| entry.record.about())
-            }
-            None => None,
-        };
+        let journaled_at = seq
+            .map(|seq| self.store.journaled_at(seq))
+            .transpose()?
+            .flatten();
         self.oldest = Oldest {
             seq,
             looked_at: now.mono,
-            about,
+            journaled_at,
         };
         Ok(())
     }
@@ -90,7 +87,7 @@ impl ForwardWorker {
         self.board.publish(ForwardReport {
             name: self.name.clone(),
             status: self.machine.status(self.store.head()),
-            oldest_unsent_at: self.oldest.about,
+            oldest_unsent_at: self.oldest.journaled_at,
             quarantined: self.machine.quarantined_count(),
             store_ids_taken: self.store_ids_taken,
             stepped_at: now.mono,

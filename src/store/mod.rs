@@ -364,6 +364,13 @@ impl Store {
         self.engine.agent_states(source)
     }
 
+    /// When this record was journaled; `None` where it is gone. Blocks that were packed into one
+    /// know only when the last of them was, so that within one it goes by when the record was
+    /// learned.
+    pub fn journaled_at(&self, seq: RecordSeq) -> Result<Option<WallTime>, StoreError> {
+        self.engine.journaled_at(seq)
+    }
+
     /// The last states of the agents after this one, in the order in which agents were first seen,
     /// at most `limit`, each with its last version in the roster. It reads what it returns and no
     /// more.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::append::later;
-use super::codec::{Slot, names, rows as record_rows};
+use super::codec::{Header, Slot, names, rows as record_rows};
 use super::dictionary::KIND_STATE_CODE;
 use super::engine::{Engine, lock};
 use super::journal::{self, Found};
@@ -12,9 +12,9 @@ use super::live::Live;
 use super::open;
 use super::rows::{self, AgentRow};
 use super::tables::{
-    AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, Number, ROSTER, ROSTER_AGENT, ROSTER_QUEUE,
-    SourceNumber, TIME_INDEX, agent_key, coverage_key, hour_key, hour_of_key, interval_key,
-    interval_of_key, interval_prefix, number_of_key, roster_key,
+    AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, JOURNAL, Number, ROSTER, ROSTER_AGENT,
+    ROSTER_QUEUE, SourceNumber, TIME_INDEX, agent_key, coverage_key, hour_key, hour_of_key,
+    interval_key, interval_of_key, interval_prefix, number_of_key, roster_key,
 };
 use super::{KnownInterval, KnownIntervals, Page, ReadLimit, StoreError, StoredRoster};
 use crate::domain::batch::CurrentState;
@@ -85,6 +85,32 @@ impl Engine {
             }
         }
         pages.more()
+    }
+
+    /// See [`super::Store::journaled_at`].
+    pub(super) fn journaled_at(&self, seq: RecordSeq) -> Result<Option<WallTime>, StoreError> {
+        if seq < self.first() || seq > self.head() {
+            return Ok(None);
+        }
+        let is_packed = seq <= self.lock_live().position.packed;
+        let page = self.read_page(seq, ReadLimit::ONE)?;
+        let record = page.records.first().filter(|_| is_packed);
+        let learned = record.and_then(|entry| entry.record.learned_at());
+        let (before, label) = self.read(|txn| {
+            let table = txn.open_table(JOURNAL)?;
+            let mut blocks = table.range(..=seq.get())?.rev().map(|entry| {
+                let header = Header::check(entry?.1.value()).ok();
+                Ok::<_, StoreError>(header.map(|header| header.journaled_at))
+            });
+            let label = blocks.next().transpose()?.flatten();
+            Ok((blocks.next().transpose()?.flatten(), label))
+        })?;
+        Ok(label.map(|label| {
+            let learned = learned.unwrap_or(label);
+            before
+                .map_or(learned, |before| learned.max(before))
+                .min(label)
+        }))
     }
 
     /// See [`super::Store::seq_at`].

@@ -95,8 +95,8 @@ impl Box_ {
         append(&self.store, &records, self.clock());
     }
 
-    pub(crate) fn journal_intervals(&mut self, count: i64) {
-        let records: Vec<_> = (0..count).map(|n| interval(n, 1)).collect();
+    pub(crate) fn journal_intervals(&mut self, range: std::ops::Range<i64>) {
+        let records: Vec<_> = range.map(|n| interval(n, 1)).collect();
         append(&self.store, &records, self.clock());
     }
 

@@ -327,6 +327,7 @@ fn packing_changes_the_cut_of_blocks_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 0);
     let mut expected = Vec::new();
+    let mut journaled = Vec::new();
     let mut rng = fastrand::Rng::with_seed(seed(4));
     for n in 0..500u64 {
         let records: Vec<_> = (0..rng.u32(1..30))
@@ -334,6 +335,7 @@ fn packing_changes_the_cut_of_blocks_and_nothing_else() {
             .chain((n % 50 == 0).then(|| interval(1, i64::try_from(n / 50).unwrap(), 1, n)))
             .collect();
         append(&store, &records, n * 5);
+        journaled.push((RecordSeq::new(expected.len() as u64 + 1), at(n * 5).wall));
         expected.extend(records);
         store.maintain(at(n * 5), &[]).unwrap();
     }
@@ -346,7 +348,13 @@ fn packing_changes_the_cut_of_blocks_and_nothing_else() {
     assert_eq!(all(&store), expected);
     sound(&store);
     drop(store);
-    assert_eq!(all(&open(folder.path(), 5_000)), expected);
+    let store = open(folder.path(), 5_000);
+    assert_eq!(all(&store), expected);
+    for (seq, then) in journaled {
+        assert_eq!(store.journaled_at(seq).unwrap(), Some(then), "{seq}");
+    }
+    let next = store.head().next();
+    assert_eq!(store.journaled_at(next).unwrap(), None);
 }
 
 #[test]

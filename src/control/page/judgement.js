@@ -44,7 +44,7 @@ function delivered(status) {
     return `${feeds} collected; everything is delivered to ${many(status.destinations.length, "destination")}.`;
   }
   const age = worst.oldest_unsent_age_s;
-  const behind = age ? `, the oldest ${span(age)} old` : "";
+  const behind = age ? `, the oldest for ${span(age)}` : "";
   const lost = status.destinations.some((destination) => destination.expired + destination.damaged > 0);
   return `${feeds} collected; ${many(worst.backlog, "record")} wait for ${worst.name}${behind}.${lost ? "" : " Nothing is lost."}`;
 }
