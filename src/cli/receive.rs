@@ -15,7 +15,9 @@ use crate::lifecycle::exit::Exit;
 use crate::lifecycle::logging;
 use crate::lifecycle::signals::{Asked, Inbox};
 use crate::lifecycle::{panics, service_manager};
-use crate::receive::{AllowedBox, BODY_TIMEOUT, EVENTS_PATH, ReceiveOptions, Receiver};
+use crate::receive::{
+    AllowedBox, BODY_TIMEOUT, CERTIFICATE_LOOK, EVENTS_PATH, ReceiveOptions, Receiver,
+};
 
 /// Receives from boxes over HTTP into the database that `[receive]` names, until it is told to stop.
 #[derive(Debug, clap::Args)]
@@ -78,6 +80,7 @@ fn options(config: &ReceiveConfig) -> anyhow::Result<ReceiveOptions> {
         identity: config.identity.clone(),
         boxes: boxes.collect(),
         body_timeout: BODY_TIMEOUT,
+        certificate_look: CERTIFICATE_LOOK,
     })
 }
 
@@ -123,7 +126,7 @@ fn until_stopped(receiver: Receiver, inbox: &mut Inbox, config: &Config) {
             (Asked::Reload, receiver) => {
                 running = receiver;
                 if let Some(receiver) = &running {
-                    receiver.read_tokens();
+                    receiver.renew();
                     tracing::info!("tokens read anew; other settings need a restart");
                 }
             }

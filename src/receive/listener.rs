@@ -8,17 +8,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::serve::Listener;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::Accept;
 use tokio_rustls::server::TlsStream;
-use tokio_rustls::{Accept, TlsAcceptor};
 
-use super::options::ServerIdentity;
+use super::identity::Identity;
 
 /// A fleet of some hundred boxes, each with one or two; each costs some 40 KiB with TLS.
 const CONNECTIONS_MAX: usize = 512;
@@ -26,37 +23,18 @@ const CONNECTIONS_MAX: usize = 512;
 /// connects anew; an answer takes less.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
-/// The receiver's certificate and key as TLS needs them; the error names the file.
-pub(super) fn server_config(identity: &ServerIdentity) -> Result<Arc<ServerConfig>, String> {
-    let ServerIdentity { certificate, key } = identity;
-    let wrong = |file: &std::path::Path, why: String| format!("{}: {why}", file.display());
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
-    let chain = chain.map_err(|error| wrong(certificate, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(wrong(certificate, "it holds no certificate".to_owned()));
-    }
-    let private =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
-    ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map(Arc::new)
-        .map_err(|error| wrong(key, error.to_string()))
-}
-
 /// Hands out at most [`CONNECTIONS_MAX`] connections.
 pub(super) struct Bounded {
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    identity: Option<Arc<Identity>>,
     permits: Arc<Semaphore>,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub(super) fn new(listener: TcpListener, identity: Option<Arc<Identity>>) -> Self {
         Self {
             listener,
-            tls: tls.map(TlsAcceptor::from),
+            identity,
             permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         }
     }
@@ -72,9 +50,9 @@ impl Listener for Bounded {
             .await
             .expect("the semaphore is never closed");
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        let line = match &self.tls {
+        let line = match &self.identity {
             None => Line::Plain(stream),
-            Some(acceptor) => Line::Greeting(Box::new(acceptor.accept(stream))),
+            Some(identity) => Line::Greeting(Box::new(identity.acceptor().accept(stream))),
         };
         let connection = Connection {
             line,

@@ -9,6 +9,7 @@
 
 mod answers;
 mod body;
+mod identity;
 mod listener;
 mod options;
 mod server;
@@ -29,11 +30,12 @@ use crate::clock::Clock;
 use crate::stop::StopToken;
 use crate::transport::install_crypto_provider;
 
+use self::identity::Identity;
 use self::listener::Bounded;
 use self::server::Desk;
 use self::tokens::Tokens;
 
-pub use options::{AllowedBox, BODY_TIMEOUT, ReceiveOptions, ServerIdentity};
+pub use options::{AllowedBox, BODY_TIMEOUT, CERTIFICATE_LOOK, ReceiveOptions, ServerIdentity};
 pub use server::EVENTS_PATH;
 pub use writer::MakeDestination;
 
@@ -46,6 +48,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct Receiver {
     address: SocketAddr,
     desk: Arc<Desk>,
+    identity: Option<Arc<Identity>>,
     shutdown: oneshot::Sender<()>,
     serving: tokio::task::JoinHandle<()>,
     runtime: Runtime,
@@ -86,9 +89,10 @@ impl Receiver {
     ) -> Result<Self, ReceiveError> {
         install_crypto_provider();
         let address = options.listen;
-        let tls = match &options.identity {
-            Some(identity) => {
-                Some(listener::server_config(identity).map_err(ReceiveError::Certificate)?)
+        let identity = match options.identity {
+            Some(files) => {
+                let identity = Identity::read(files).map_err(ReceiveError::Certificate)?;
+                Some(Arc::new(identity))
             }
             None if address.ip().is_loopback() => None,
             None => return Err(ReceiveError::NotLoopback(address)),
@@ -111,10 +115,13 @@ impl Receiver {
         let desk = Arc::new(desk);
         let router = server::router(Arc::clone(&desk));
         let (shutdown, stopped) = oneshot::channel::<()>();
-        let serving =
-            axum::serve(Bounded::new(listener, tls), router).with_graceful_shutdown(async move {
-                let _ = stopped.await;
-            });
+        let listener = Bounded::new(listener, identity.clone());
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+            let _ = stopped.await;
+        });
+        if let Some(identity) = &identity {
+            runtime.spawn(watch(Arc::clone(identity), options.certificate_look));
+        }
         let serving = runtime.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the receiver ended");
@@ -123,6 +130,7 @@ impl Receiver {
         Ok(Self {
             address,
             desk,
+            identity,
             shutdown,
             serving,
             runtime,
@@ -135,9 +143,13 @@ impl Receiver {
         self.address
     }
 
-    /// Reads the tokens anew.
-    pub fn read_tokens(&self) {
+    /// Reads the tokens and the certificate anew. What cannot be used is logged; a token of which
+    /// that is true lets nobody in, a certificate leaves the former one in place.
+    pub fn renew(&self) {
         log_problems(&self.desk.read_tokens());
+        if let Some(identity) = &self.identity {
+            log_renewal(&identity.renew());
+        }
     }
 
     /// Takes no more, answers what is under way, and ends. Whether all was answered in time; what
@@ -159,6 +171,23 @@ impl Receiver {
             looks -= 1;
         }
         answered && self.writer.is_finished() && self.writer.join().is_ok()
+    }
+}
+
+/// Looks now and then whether another certificate lies there.
+async fn watch(identity: Arc<Identity>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        if let Some(renewal) = identity.renew_if_changed() {
+            log_renewal(&renewal);
+        }
+    }
+}
+
+fn log_renewal(renewal: &Result<(), String>) {
+    match renewal {
+        Ok(()) => tracing::info!("the certificate was read anew, and is shown from now on"),
+        Err(why) => tracing::error!("the former certificate is still shown: {why}"),
     }
 }
 

@@ -18,7 +18,12 @@ pub struct ReceiveOptions {
     pub boxes: Vec<AllowedBox>,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// How often it is looked whether the certificate's files have changed.
+    pub certificate_look: Duration,
 }
+
+/// A renewed certificate is shown within a minute, as a replaced password counts within one.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_mins(1);
 
 /// A batch over the slowest line that a box may have.
 pub const BODY_TIMEOUT: Duration = Duration::from_mins(1);

@@ -14,7 +14,8 @@ use thrio_edge::destination::{Destination, Secret};
 use thrio_edge::domain::delivery::DeliveryOptions;
 use thrio_edge::domain::ids::{BoxId, SourceName};
 use thrio_edge::receive::{
-    AllowedBox, BODY_TIMEOUT, EVENTS_PATH, MakeDestination, ReceiveOptions, Receiver,
+    AllowedBox, BODY_TIMEOUT, CERTIFICATE_LOOK, EVENTS_PATH, MakeDestination, ReceiveOptions,
+    Receiver,
 };
 
 use crate::forwarding_box::ForwardingBox;
@@ -59,6 +60,7 @@ pub(crate) fn options() -> ReceiveOptions {
         identity: None,
         boxes: boxes(),
         body_timeout: BODY_TIMEOUT,
+        certificate_look: CERTIFICATE_LOOK,
     }
 }
 
@@ -118,6 +120,10 @@ impl Site {
     pub(crate) fn url_of(&self, path: &str) -> String {
         let receiver = self.receiver.as_ref().expect("it runs");
         format!("http://{}{path}", receiver.address())
+    }
+
+    pub(crate) fn receiver(&self) -> &Receiver {
+        self.receiver.as_ref().expect("it runs")
     }
 
     /// What a monitor hears.

@@ -1,16 +1,24 @@
 //! The receiver's own certificate, as boxes see it.
 
-use std::path::Path;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use thrio_edge::destination::http::{Credentials, HttpDestination, HttpOptions};
 use thrio_edge::domain::delivery::DeliveryOptions;
 use thrio_edge::receive::{Receiver, ServerIdentity};
 
 use crate::authority::Authority;
 use crate::forwarding_box::ForwardingBox;
+use crate::postgres_server::wait_until;
 use crate::site::{Site, clock, secret, token};
 
-fn identity((certificate, key): (std::path::PathBuf, std::path::PathBuf)) -> ServerIdentity {
+fn identity((certificate, key): (PathBuf, PathBuf)) -> ServerIdentity {
     ServerIdentity { certificate, key }
 }
 
@@ -65,6 +73,93 @@ fn a_certificate_that_has_expired_or_is_for_another_name_is_held() {
         let reason = sender(&site, Some(&authority.file())).run_until_held();
         assert!(reason.contains("TLS") && reason.contains(word), "{reason}");
     }
+}
+
+/// One connection that stays open.
+struct Line(StreamOwned<ClientConnection, TcpStream>);
+
+impl Line {
+    fn open(site: &Site, authority: &Authority) -> std::io::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for authority in CertificateDer::pem_file_iter(authority.file()).expect("a file") {
+            roots.add(authority.expect("PEM")).expect("an authority");
+        }
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "127.0.0.1".try_into().expect("an address");
+        let client = ClientConnection::new(Arc::new(config), name).expect("a client");
+        let stream = TcpStream::connect(site.receiver().address())?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let mut line = Self(StreamOwned::new(client, stream));
+        line.ask()?;
+        Ok(line)
+    }
+
+    /// A question and its answer.
+    fn ask(&mut self) -> std::io::Result<()> {
+        write!(self.0, "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"alive\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte)?;
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+        Ok(())
+    }
+}
+
+fn replace((certificate, key): &(PathBuf, PathBuf), by: &(PathBuf, PathBuf)) {
+    std::fs::copy(&by.0, certificate).expect("copied");
+    std::fs::copy(&by.1, key).expect("copied");
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_from_then_on_and_no_connection_ends() {
+    let (former, renewed) = (Authority::new(), Authority::new());
+    let files = former.issue("127.0.0.1");
+    let shown = identity(files.clone());
+    let site = Site::start_as(move |options| options.identity = Some(shown));
+    let mut open = Line::open(&site, &former).expect("the former is shown");
+    let is_shown = |authority: &Authority| Line::open(&site, authority).is_ok();
+
+    replace(&files, &renewed.issue("127.0.0.1"));
+    assert!(
+        is_shown(&former) && !is_shown(&renewed),
+        "nobody has said so"
+    );
+    site.receiver().renew();
+    assert!(is_shown(&renewed) && !is_shown(&former));
+    open.ask().expect("it goes on");
+
+    // A key that is not the certificate's, and no key at all: what is shown stays.
+    for key in [former.issue("127.0.0.1").1, former.file()] {
+        std::fs::copy(key, &files.1).expect("copied");
+        site.receiver().renew();
+        assert!(is_shown(&renewed) && !is_shown(&former));
+    }
+    std::fs::remove_file(&files.0).expect("removed");
+    site.receiver().renew();
+    assert!(is_shown(&renewed));
+    open.ask().expect("it goes on");
+}
+
+#[test]
+fn a_renewed_certificate_is_found_without_being_told() {
+    let (former, renewed) = (Authority::new(), Authority::new());
+    let files = former.issue("127.0.0.1");
+    let shown = identity(files.clone());
+    let site = Site::start_as(move |options| {
+        options.identity = Some(shown);
+        options.certificate_look = Duration::from_millis(20);
+    });
+    let mut open = Line::open(&site, &former).expect("the former is shown");
+    replace(&files, &renewed.issue("127.0.0.1"));
+    let is_shown = |authority: &Authority| Line::open(&site, authority).is_ok();
+    wait_until("the renewed one is shown", || is_shown(&renewed));
+    assert!(!is_shown(&former));
+    open.ask().expect("it goes on");
 }
 
 /// Connections that never greet hold nobody up: each greets on its own.
