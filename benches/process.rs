@@ -7,22 +7,24 @@
 //! with `retention_days = 0`: the memory meanwhile, when the disk has its room back, and how late
 //! the latest poll was. A word (`start`, `memory`, `drain`) names one of the three.
 
+#[path = "support/load.rs"]
+mod load;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use load::{Load, fill};
 use tempfile::TempDir;
 use thrio_edge::clock::{Clock, SystemClock};
 use thrio_edge::control::Request;
 use thrio_edge::control::client::ask;
 use thrio_edge::control::status::Status;
-use thrio_edge::domain::ids::{AgentId, BoxId, SourceName, StateText};
-use thrio_edge::domain::record::{Category, Origin, Record, StateTransaction};
+use thrio_edge::domain::ids::StateText;
 use thrio_edge::simulator::{self, Behaviour, Centre, Preset, Server};
 use thrio_edge::stop::StopToken;
-use thrio_edge::store::{Commit, Store, StoreOptions};
 
 const GB: u64 = 1_000_000_000;
 const LOOK_PERIOD: Duration = Duration::from_millis(2);
@@ -71,28 +73,6 @@ impl Site {
 
     fn state_dir(&self) -> PathBuf {
         self.folder.path().join("state")
-    }
-
-    /// Fills the journal until `enough` says so; answers how many records it took.
-    fn fill(&self, mut load: Load, enough: impl Fn(&Store, u64) -> bool) -> u64 {
-        let clock = SystemClock::new();
-        let options = StoreOptions::new(self.state_dir(), BoxId::new("bench").expect("plain"));
-        fs::create_dir_all(self.state_dir()).expect("room");
-        let store = Store::open(&options, clock.now())
-            .expect("a fresh folder")
-            .store;
-        let mut records = 0;
-        while !enough(&store, records) {
-            let poll = load.poll(&clock);
-            records += poll.len() as u64;
-            let commit = Commit {
-                records: &poll,
-                ..Commit::default()
-            };
-            store.append(&commit, clock.now()).expect("room");
-        }
-        store.flush(clock.now()).expect("room");
-        records
     }
 
     /// Starts the process and waits until it is ready; answers how long that took.
@@ -152,74 +132,19 @@ fn pause(time: Duration) {
     StopToken::new().wait(time);
 }
 
-/// State transactions of preset XL.
-struct Load {
-    rng: fastrand::Rng,
-    /// Changes of one poll.
-    changes: usize,
-    agents: Vec<AgentId>,
-    states: Vec<StateText>,
-    source: SourceName,
-}
-
-impl Load {
-    /// A thousand changes a poll, as after half a minute, of the usual states.
-    fn usual() -> Self {
-        let names = ["Available", "Busy", "Wrapup", "Working", "Lunch"];
-        let states = names.map(|name| StateText::new(name).expect("short"));
-        Self::new(1_000, states.into())
-    }
-
-    /// Blocks that compress badly, so that gigabytes are stored in minutes.
-    fn bulky() -> Self {
-        let mut rng = fastrand::Rng::with_seed(11);
-        let mut text = || -> String { (0..90).map(|_| rng.alphanumeric()).collect() };
-        let states = (0..20_000).map(|_| StateText::new(&text()).expect("short"));
-        Self::new(5_000, states.collect())
-    }
-
-    fn new(changes: usize, states: Vec<StateText>) -> Self {
-        let mut rng = fastrand::Rng::with_seed(7);
-        let id = |rng: &mut fastrand::Rng| format!("{:024x}", rng.u128(..) >> 32);
-        Self {
-            agents: (0..20_000)
-                .map(|_| AgentId::new(&id(&mut rng)).expect("24 digits"))
-                .collect(),
-            states,
-            source: SourceName::new("main").expect("plain"),
-            changes,
-            rng,
-        }
-    }
-
-    fn poll(&mut self, clock: &SystemClock) -> Vec<Record> {
-        let observed_at = clock.now().wall;
-        (0..self.changes)
-            .map(|_| {
-                let state = self.rng.usize(0..self.states.len());
-                Record::Transaction(StateTransaction {
-                    source: self.source.clone(),
-                    agent: self.agents[self.rng.usize(0..self.agents.len())].clone(),
-                    started_at: observed_at.plus_ms(-self.rng.i64(0..5_000)),
-                    state: self.states[state].clone(),
-                    category: Category::ALL[state % Category::ALL.len()],
-                    previous_state: None,
-                    earliest_at: Some(observed_at.plus_ms(-5_000)),
-                    observed_at,
-                    origin: Origin::Source,
-                    clamped: false,
-                    tied: false,
-                })
-            })
-            .collect()
-    }
+/// Blocks that compress badly, so that gigabytes are stored in minutes.
+fn bulky() -> Load {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let mut text = || -> String { (0..90).map(|_| rng.alphanumeric()).collect() };
+    let states = (0..20_000).map(|_| StateText::new(&text()).expect("short"));
+    Load::new(5_000, states.collect())
 }
 
 fn start_after_kill() {
     let empty = Site::new(None, false);
     drop(empty.start());
     let stored = Site::new(None, false);
-    let records = stored.fill(Load::bulky(), |store, records| {
+    let records = fill(&stored.state_dir(), bulky(), |store, records| {
         records.is_multiple_of(500_000) && store.stats().expect("open").allocated_bytes >= 2 * GB
     });
     drop(stored.start());
@@ -240,7 +165,9 @@ fn memory(thrio: &Server, backlog: u64) {
     let minutes: u64 = minutes.and_then(|text| text.parse().ok()).unwrap_or(2);
     let site = Site::new(Some(thrio), backlog == 0);
     if backlog > 0 {
-        site.fill(Load::usual(), |_, records| records >= backlog);
+        fill(&site.state_dir(), Load::usual(), |_, records| {
+            records >= backlog
+        });
     }
     drop(site.start());
     let (life, _) = site.start();
@@ -267,7 +194,9 @@ const GIVEN_BACK: Duration = Duration::from_mins(10);
 
 fn drain(thrio: &Server) {
     let site = Site::with(Some(thrio), true, "[store]\nretention_days = 0\n");
-    site.fill(Load::usual(), |_, records| records >= DRAINED);
+    fill(&site.state_dir(), Load::usual(), |_, records| {
+        records >= DRAINED
+    });
     let clock = SystemClock::new();
     let (life, _) = site.start();
     let began = clock.now().mono;
