@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use serde_json::Value;
 
+use crate::postgres_server::{PASSWORD, PostgresServer};
 use crate::rig::{Rig, seed};
-use crate::truth::Expected;
+use crate::tables::Tables;
+use crate::truth::{Expected, VolumeKey};
 use crate::{prepared, sqlite};
 
 const SQLITE: &str = "kind = \"sqlite\"\npath = \"wfm.db\"\n";
@@ -33,11 +35,27 @@ fn database(rig: &Rig) -> Connection {
 }
 
 #[test]
-fn reconcile_finds_what_was_lost_and_altered_and_repair_sends_just_that_again() {
+fn reconcile_finds_what_was_lost_and_altered_in_sqlite_and_repair_sends_just_that_again() {
     let rig = Rig::new(seed(), SQLITE);
-    let expected = prepared::fill(&rig, 0, 3_000);
+    let tables = sqlite::Database(rig.folder().join("wfm.db"));
+    finds_and_mends_what_was_lost_and_altered(&rig, &tables);
+}
+
+#[test]
+fn reconcile_finds_what_was_lost_and_altered_in_postgresql_and_repair_sends_just_that_again() {
+    let server = PostgresServer::start();
+    let name = server.new_database();
+    let url = server.url(&name);
+    let destination = format!("kind = \"postgres\"\nurl = \"{url}\"\npassword = \"{PASSWORD}\"\n");
+    let rig = Rig::new(seed(), &destination);
+    finds_and_mends_what_was_lost_and_altered(&rig, &server.admin(&name));
+}
+
+/// A hand deletes an agent's rows and an interval, and alters another queue's interval.
+fn finds_and_mends_what_was_lost_and_altered(rig: &Rig, tables: &dyn Tables) {
+    let expected = prepared::fill(rig, 0, 3_000);
     rig.finish();
-    let (code, found) = reconcile(&rig, &[]);
+    let (code, found) = reconcile(rig, &[]);
     assert_eq!(
         (code, &found["differences_count"]),
         (0, &Value::from(0)),
@@ -46,39 +64,43 @@ fn reconcile_finds_what_was_lost_and_altered_and_repair_sends_just_that_again() 
     assert!(found["compared"].as_u64() > Some(100), "{found}");
 
     let agent = busiest(&expected);
-    let damage = format!(
+    let [altered, bereft] = two_queues(&expected);
+    let written = tables.column("SELECT CAST(MAX(last_applied_no) AS text) FROM wfm_source");
+    let one_of = |order: &str, queue: &str| {
+        format!(
+            "queue_id = '{queue}' AND interval_start =
+               (SELECT {order}(interval_start) FROM wfm_queue_interval WHERE queue_id = '{queue}')"
+        )
+    };
+    tables.run(&format!(
         "DELETE FROM wfm_agent_state_transaction WHERE agent_id = '{agent}';
-         UPDATE wfm_queue_interval SET entered = entered + 1 WHERE (queue_id, interval_start) IN (
-           SELECT queue_id, interval_start FROM wfm_queue_interval LIMIT 1);"
-    );
-    database(&rig).execute_batch(&damage).unwrap();
-    let (code, found) = reconcile(&rig, &[]);
+         UPDATE wfm_queue_interval SET entered = entered + 1 WHERE {};
+         DELETE FROM wfm_queue_interval WHERE {};",
+        one_of("MIN", &altered),
+        one_of("MAX", &bereft)
+    ));
+    let (code, found) = reconcile(rig, &[]);
     assert_eq!(
         (code, &found["differences_count"]),
-        (74, &Value::from(2)),
+        (74, &Value::from(3)),
         "{found}"
     );
-    let kinds: Vec<&str> = found["differences"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|difference| difference["kind"].as_str().unwrap())
-        .collect();
-    assert_eq!(kinds, ["volumes", "transactions"]);
+    assert_eq!(kinds(&found), ["transactions", "volumes", "volumes"]);
     let (code, text) = rig.command(&[&["reconcile"], &DAY[..]].concat());
     assert!(
-        code == 74 && text.contains(&agent) && text.contains("2 differ"),
+        code == 74 && text.contains(&agent) && text.contains("3 differ"),
         "{text}"
     );
 
     let mut life = rig.start();
     life.wait_for("readiness", |status| status.ready);
-    let (code, found) = reconcile(&rig, &["--repair"]);
+    let (code, found) = reconcile(rig, &["--repair"]);
     assert_eq!(code, 0, "{found}");
-    let resent = found["resent"].as_u64().unwrap();
-    assert!((1..1_000).contains(&resent), "{found}");
+    let of_queue = |(queue, _): &&VolumeKey| *queue == altered || *queue == bereft;
+    let wanted = by_agent(&expected)[&agent] + expected.volumes.keys().filter(of_queue).count();
+    assert_eq!(found["resent"], Value::from(wanted), "{found}");
     life.wait_until_so("the repair", || {
-        let (code, found) = reconcile(&rig, &[]);
+        let (code, found) = reconcile(rig, &[]);
         code == 0 && found["differences_count"] == 0
     });
     let status = life.wait_for("the result in the status", |status| {
@@ -87,10 +109,34 @@ fn reconcile_finds_what_was_lost_and_altered_and_repair_sends_just_that_again() 
     let last = status.destinations[0].last_reconcile.clone().unwrap();
     assert_eq!((last.differences, last.error), (0, None));
     assert_eq!(life.terminate(), Some(0));
-    expected.assert_within(
-        &sqlite::transactions(&database(&rig)),
-        &sqlite::volumes(&database(&rig)),
-    );
+    expected.assert_within(&tables.transactions(), &tables.volumes());
+
+    // Of what was there before, nothing else was written.
+    let anew = |column: &str, table: &str| {
+        let sql = format!(
+            "SELECT DISTINCT {column} FROM {table} WHERE record_seq <= {} AND applied_no > {}",
+            expected.records(),
+            written[0]
+        );
+        tables.column(&sql)
+    };
+    assert_eq!(anew("agent_id", "wfm_agent_state_transaction"), [agent]);
+    assert_eq!(anew("queue_id", "wfm_queue_interval"), [altered, bereft]);
+}
+
+fn kinds(found: &Value) -> Vec<&str> {
+    let differences = found["differences"].as_array().unwrap().iter();
+    let kinds = differences.map(|difference| difference["kind"].as_str().unwrap());
+    let mut kinds: Vec<_> = kinds.collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+/// The first and the last of the queues.
+fn two_queues(expected: &Expected) -> [String; 2] {
+    let mut queues = expected.volumes.keys().map(|(queue, _)| queue.clone());
+    let first = queues.next().unwrap();
+    [first, queues.next_back().unwrap()]
 }
 
 fn busiest(expected: &Expected) -> String {

@@ -21,6 +21,7 @@ mod postgres_server;
 mod prepared;
 mod rig;
 mod sqlite;
+mod tables;
 mod truth;
 
 use std::fs;

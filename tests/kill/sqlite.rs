@@ -14,6 +14,15 @@ use crate::truth::{Sums, TransactionKey, VolumeKey};
 /// statement until its transaction is committed and synced: SQLite's walformat, `WAL_WRITE_LOCK`.
 const WRITE_LOCK_BYTE: u64 = 120;
 
+/// The file, opened anew for each look.
+pub(crate) struct Database(pub(crate) PathBuf);
+
+impl Database {
+    pub(crate) fn open(&self) -> Connection {
+        Connection::open(&self.0).unwrap()
+    }
+}
+
 /// Whether somebody is inside a write transaction.
 pub(crate) struct WriteLock {
     shm: PathBuf,

@@ -18,6 +18,11 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
+    /// How many records it took to journal it.
+    pub(crate) fn records(&self) -> usize {
+        self.transactions.len() + self.volumes.len()
+    }
+
     /// Another part of it.
     pub(crate) fn extend(&mut self, other: Self) {
         self.transactions.extend(other.transactions);
