@@ -5,6 +5,8 @@
 //! everything in that database, which the tests fill with schemas of their own and empty again.
 //! `?encrypt=false` speaks plain text, `?trust=any` takes any certificate, `?ca_file=FILE` knows one.
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../destination_suite/mod.rs"]
 mod destination_suite;
 

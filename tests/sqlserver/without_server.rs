@@ -8,11 +8,12 @@ use std::time::Duration;
 use thrio_edge::destination::sqlserver::{Protection, SqlServerDestination, SqlServerOptions};
 use thrio_edge::destination::{Destination, SendError};
 
+use crate::authority::Authority;
 use crate::destination_suite::records::source;
 use crate::destination_suite::writer;
 use crate::own::{clock, held, says};
 use crate::place::password;
-use crate::responder::{LOGIN, PRELOGIN, Responder, TLS_NOT_SUPPORTED, error, prelogin};
+use crate::responder::{ENCRYPTED, LOGIN, PRELOGIN, Responder, TLS_NOT_SUPPORTED, error, prelogin};
 
 const PASSWORD: &str = "correct horse";
 
@@ -125,4 +126,35 @@ fn an_authority_that_cannot_be_read_is_named_before_anybody_is_called() {
     says(&held(opened(options.clone())), &["ca.pem", "PEM"]);
     std::fs::write(&file, "no certificate").expect("written");
     says(&held(opened(options)), &["ca.pem", "no certificate"]);
+}
+
+#[test]
+fn a_certificate_that_has_expired_or_is_anothers_holds_and_sees_no_login() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let open = |responder: &Responder| {
+        let mut options = options(responder.port);
+        options.protection = Protection::Verified {
+            ca_file: Some(ours.file()),
+        };
+        opened(options)
+    };
+    for (certificate, words) in [
+        (ours.issue_expired("127.0.0.1"), "expired"),
+        (ours.issue("db.example.com"), "name"),
+        (theirs.issue("127.0.0.1"), "ca_file"),
+    ] {
+        let responder = Responder::with_certificate(&certificate);
+        let text = held(open(&responder));
+        says(&text, &["TLS", words]);
+        assert!(!text.contains(PASSWORD), "{text}");
+        let received = responder.received();
+        assert!(
+            received.iter().all(|kind| *kind == PRELOGIN),
+            "{received:?}"
+        );
+    }
+    // The right one gets the login, encrypted.
+    let responder = Responder::with_certificate(&ours.issue("127.0.0.1"));
+    assert_unreachable(open(&responder));
+    assert_eq!(responder.received().last(), Some(&ENCRYPTED));
 }
