@@ -5,10 +5,14 @@
 
 pub(crate) mod document;
 pub(crate) mod facts;
+#[path = "../support/forwarding_box.rs"]
+#[allow(dead_code, reason = "another kind's tests use the rest of it")]
+pub(crate) mod forwarding_box;
 pub(crate) mod history;
 pub(crate) mod records;
 pub(crate) mod scenarios;
 pub(crate) mod sqlite;
+pub(crate) mod switch_over;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,6 +132,7 @@ macro_rules! suite {
             receipts_are_merged_whatever_their_order,
             a_record_that_no_database_can_hold_is_named,
             a_probe_writes_nothing,
+            a_switch_over_leaves_no_hole_and_counts_nothing_twice,
         }
     };
 }

@@ -17,6 +17,7 @@ use super::facts::{Copy, assert_same, facts};
 use super::history::{self, cut, sources};
 use super::records::{self, batch, seq, source};
 use super::sqlite::Sqlite;
+pub(crate) use super::switch_over::a_switch_over_leaves_no_hole_and_counts_nothing_twice;
 use super::{Cells, Kind, Place, TestClock, seed, writer};
 
 /// When the boxes of these tests live, later than their records.

@@ -105,7 +105,12 @@ impl ForwardingBox {
     /// A person takes the source over, with the next opening.
     pub(crate) fn claim(&self, source: &str) {
         let source = SourceName::new(source).expect("a name");
-        assert!(self.handle.send(ForwardCommand::Claim(source)));
+        self.send(ForwardCommand::Claim(source));
+    }
+
+    /// A person asks for it.
+    pub(crate) fn send(&self, command: ForwardCommand) {
+        assert!(self.handle.send(command), "its worker is there");
     }
 
     pub(crate) fn journal_transactions(&mut self, count: u64) {
