@@ -3,7 +3,10 @@
 #[path = "../support/authority.rs"]
 #[allow(dead_code, reason = "another kind's tests use the rest of it")]
 mod authority;
+#[path = "../support/check.rs"]
+mod check;
 mod cluster;
+mod credentials;
 #[path = "../support/forwarding_box.rs"]
 #[allow(dead_code, reason = "another kind's tests use the rest of it")]
 mod forwarding_box;

@@ -1,11 +1,11 @@
 //! Who may not: passwords, permissions, servers without JetStream, servers that are away.
 
 use std::fs;
-use std::process::Command;
 
 use thrio_edge::destination::jetstream::{JetStreamDestination, JetStreamOptions};
 use thrio_edge::destination::{Credentials, Destination, SendError};
 
+use crate::check::check_connect;
 use crate::nats_server::Servers;
 use crate::site::{PASSWORD, Site, destination, held, opened, part, secret, writer};
 
@@ -160,27 +160,19 @@ fn a_stop_ends_a_call_that_hangs() {
 fn check_connect_logs_in_and_writes_nothing() {
     let site = Site::new();
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("thrio-edge.toml");
-    let password = folder.path().join("password");
-    let state_dir = folder.path().join("state");
-    let text = format!(
-        "[box]\nstate_dir = {state_dir:?}\n[[destination]]\nname = \"fleet\"\nkind = \"jetstream\"\n\
-         urls = [{:?}]\nstream = {name:?}\nsubject_prefix = {name:?}\nusername = \"wfm\"\npassword_file = {password:?}\n",
-        site.options.urls[0].as_str(),
-        name = site.options.stream,
-    );
-    fs::write(&file, text).expect("written");
     let check = |secret: &str| {
-        fs::write(&password, secret).expect("written");
-        let output = Command::new(env!("CARGO_BIN_EXE_thrio-edge"))
-            .args(["check", "--connect", "--config"])
-            .arg(&file)
-            .output()
-            .expect("run");
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8(said).expect("text");
+        fs::write(folder.path().join("password"), secret).expect("written");
+        let (code, said) = check_connect(
+            folder.path(),
+            &format!(
+                "kind = \"jetstream\"\nurls = [{:?}]\nstream = {name:?}\nsubject_prefix = {name:?}\n\
+                 username = \"wfm\"\npassword_file = \"password\"\n",
+                site.options.urls[0].as_str(),
+                name = site.options.stream,
+            ),
+        );
         assert!(!said.contains(secret), "{said}");
-        (output.status.code(), said)
+        (code, said)
     };
     let (code, said) = check(PASSWORD);
     assert_eq!(code, Some(0), "{said}");

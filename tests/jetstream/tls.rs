@@ -1,7 +1,10 @@
 //! Encrypted connections: whom the box believes.
 
+use std::path::PathBuf;
+
 use thrio_edge::destination::Destination;
 use thrio_edge::destination::jetstream::{JetStreamDestination, JetStreamOptions};
+use thrio_edge::destination::tls::ClientIdentity;
 use thrio_edge::destination::{Credentials, SendError};
 use thrio_edge::transport::certificate::{TlsBegins, TlsServer, term_of_server};
 
@@ -77,5 +80,35 @@ fn no_byte_of_a_login_travels_in_plain_text_where_tls_was_asked_for() {
             Err(SendError::Retry { .. } | SendError::Held { .. })
         ),
         "{refused:?}"
+    );
+}
+
+#[test]
+fn servers_that_ask_for_a_certificate_get_the_boxs() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let (certificate, key) = authority.issue("127.0.0.1");
+    let servers = Servers::one(&format!(
+        "tls {{ cert_file: {certificate:?}, key_file: {key:?}, ca_file: {:?}, verify: true }}",
+        clients.file()
+    ));
+    let open = |client: Option<(PathBuf, PathBuf)>| {
+        let url = format!("tls://{}", servers.single().address());
+        let mut options = JetStreamOptions::new(vec![url.parse().expect("a URL")]);
+        options.ca_file = Some(authority.file());
+        options.client = client.map(|(certificate, key)| ClientIdentity { certificate, key });
+        let mut to = JetStreamDestination::new(options, Credentials::default());
+        to.open(&writer("box-1", 1)).map(|_| to)
+    };
+    let mut to = open(Some(clients.issue("box-1"))).expect("opened");
+    to.send(&part(1, 5)).expect("published");
+    for stranger in [None, Some(authority.issue("box-1"))] {
+        let why = held(open(stranger).map(drop));
+        assert!(why.contains("client_certificate"), "{why}");
+    }
+    // What is no certificate is said before anybody is called.
+    let why = held(open(Some((clients.file(), clients.file()))).map(drop));
+    assert!(
+        why.contains("client_key") && why.contains("ca.pem"),
+        "{why}"
     );
 }

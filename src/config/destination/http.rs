@@ -1,18 +1,15 @@
 //! The keys of `kind = "http"`.
 
-use std::path::PathBuf;
-
 use secrecy::SecretString;
 
 use super::super::secret::{self, SecretSource};
 use super::super::section::{Finding, Section};
-use super::super::source::{readable, readable_under};
+use super::super::source::readable;
 use super::super::surroundings::Surroundings;
 use super::super::text;
 use super::super::tree::{Entry, Value};
-use crate::destination::http::{
-    Acknowledge, ClientIdentity, Compression, Format, Header, HttpOptions, parse_url,
-};
+use super::client;
+use crate::destination::http::{Acknowledge, Compression, Format, Header, HttpOptions, parse_url};
 
 /// A receiver and the secrets that open it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +54,7 @@ pub(super) fn read(section: &Section<'_>, around: &Surroundings) -> Option<HttpC
             .path("ca_file")
             .optional()
             .and_then(|file| readable(section, file)),
-        client: client(section),
+        client: client::read(section),
         connect_timeout: section.span("connect_timeout_s", 1..=300, none.connect_timeout),
         call_timeout: section.span("call_timeout_s", 1..=600, none.call_timeout),
         ..none
@@ -150,27 +147,6 @@ const OURS: [&str; 7] = [
     "idempotency-key",
     "transfer-encoding",
 ];
-
-fn client(section: &Section<'_>) -> Option<ClientIdentity> {
-    let file = |key: &'static str| -> Option<PathBuf> {
-        let file = section.path(key).optional()?;
-        readable_under(section, key, file)
-    };
-    let (certificate, key) = (file("client_certificate"), file("client_key"));
-    for (one, other) in [
-        ("client_certificate", "client_key"),
-        ("client_key", "client_certificate"),
-    ] {
-        if let (Some(entry), None) = (section.entry(one), section.entry(other)) {
-            let message = format!("`{one}` is set without `{other}`");
-            section.add(one, Finding::error(&entry.node.place, message));
-        }
-    }
-    Some(ClientIdentity {
-        certificate: certificate?,
-        key: key?,
-    })
-}
 
 fn check_one_login(section: &Section<'_>, options: &HttpOptions, token: Option<&SecretSource>) {
     if token.is_some() && options.username.is_some() {

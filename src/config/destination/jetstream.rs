@@ -5,6 +5,7 @@ use super::super::section::{Finding, Section};
 use super::super::source::readable_under;
 use super::super::surroundings::Surroundings;
 use super::super::text;
+use super::client;
 use crate::destination::jetstream::{JetStreamOptions, ServerUrl, check_name};
 
 /// A stream and the secrets that open it.
@@ -40,6 +41,7 @@ pub(super) fn read(section: &Section<'_>, around: &Surroundings) -> Option<JetSt
         credentials_file: file("credentials_file"),
         username: section.text("username").optional().map(|user| user.value),
         ca_file: file("ca_file"),
+        client: client::read(section),
         timeout: section.span("timeout_s", 1..=60, default.timeout),
         urls: default.urls,
     };

@@ -1,6 +1,7 @@
 //! `[[destination]]`: where records go, and what all kinds share. The keys of each kind have a file
 //! of their own.
 
+mod client;
 mod file;
 mod http;
 mod jetstream;

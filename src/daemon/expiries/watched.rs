@@ -254,6 +254,9 @@ impl Found {
                     self.nats(owner, url.as_str());
                 }
                 self.authorities(owner, config.options.ca_file.as_deref());
+                if let Some(client) = &config.options.client {
+                    self.chain(&format!("{owner}: client"), &client.certificate);
+                }
                 if let Some(file) = &config.options.credentials_file {
                     let at = Place::NatsCredentials(file.clone());
                     self.add(format!("{owner}: credentials"), ExpiryKind::Token, at);

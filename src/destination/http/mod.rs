@@ -37,9 +37,8 @@ use crate::domain::record::{AgentChange, QueueChange};
 use crate::transport::mask::Secrets;
 use crate::transport::{self, AgentOptions, Trouble};
 
-pub use options::{
-    Acknowledge, ClientIdentity, Compression, Format, Header, HttpOptions, parse_url,
-};
+pub use super::tls::ClientIdentity;
+pub use options::{Acknowledge, Compression, Format, Header, HttpOptions, parse_url};
 
 /// The most of an answer that is read: reasons for each event of a large batch.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::super::tls::ClientIdentity;
 use crate::transport::is_loopback;
 
 /// What a body holds.
@@ -38,15 +39,6 @@ pub enum Acknowledge {
     Applied,
     /// Any 2xx that is no HTML: the receiver's word only.
     Status,
-}
-
-/// A certificate that the client shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientIdentity {
-    /// The chain, PEM.
-    pub certificate: PathBuf,
-    /// Its key, PEM.
-    pub key: PathBuf,
 }
 
 /// One header that goes with every call. It may be a key, so its value is never shown.

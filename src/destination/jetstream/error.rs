@@ -50,7 +50,8 @@ pub(super) fn connecting(error: &ConnectError) -> SendError {
 fn untrusted(message: &str) -> SendError {
     SendError::held(
         message,
-        "see whether certificate, host name and clock fit, and ca_file is right",
+        "see whether certificate, host name and clock fit, and ca_file or client_certificate are \
+         right",
     )
 }
 

@@ -233,7 +233,10 @@ fn settings(
     if !options.is_tls() {
         return Ok(settings);
     }
-    Ok(settings.tls_client_config(tls::client_config(options.ca_file.as_deref())?))
+    Ok(settings.tls_client_config(tls::client_config(
+        options.ca_file.as_deref(),
+        options.client.as_ref(),
+    )?))
 }
 
 fn note(heard: &watch::Sender<Heard>, event: &Event) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::super::tls::ClientIdentity;
 use crate::transport::is_loopback;
 
 /// Where and how records are published.
@@ -24,6 +25,8 @@ pub struct JetStreamOptions {
     pub username: Option<String>,
     /// The authority's certificates where the system does not know it.
     pub ca_file: Option<PathBuf>,
+    /// Who we are, where the servers ask for a certificate.
+    pub client: Option<ClientIdentity>,
     /// How long connecting to a server, each question and each acknowledgement may take.
     pub timeout: Duration,
 }
@@ -39,6 +42,7 @@ impl JetStreamOptions {
             credentials_file: None,
             username: None,
             ca_file: None,
+            client: None,
             timeout: Duration::from_secs(5),
         }
     }
@@ -51,7 +55,9 @@ impl JetStreamOptions {
 
     /// Whether every connection must be encrypted.
     pub(super) fn is_tls(&self) -> bool {
-        self.ca_file.is_some() || self.urls.iter().any(|url| url.0.scheme() == "tls")
+        self.ca_file.is_some()
+            || self.client.is_some()
+            || self.urls.iter().any(|url| url.0.scheme() == "tls")
     }
 }
 

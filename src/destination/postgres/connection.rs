@@ -45,7 +45,7 @@ pub(super) async fn connect(
             tokio::spawn(other_half);
             return Ok(client);
         }
-        let tls = MakeRustlsConnect::new(tls::client_config(options.ca_file.as_deref())?);
+        let tls = MakeRustlsConnect::new(tls::client_config(options.ca_file.as_deref(), None)?);
         let (client, other_half) = config
             .connect(tls)
             .await

@@ -94,7 +94,7 @@ fn client_config(
             ca_file: Some(file),
         } => {
             // Looked at first, for words that name the file and say what to do.
-            tls::client_config(Some(file))?;
+            tls::client_config(Some(file), None)?;
             let authorities = fs::read(file).map_err(|error| {
                 SendError::held(format!("ca_file {}: {error}", file.display()), "see why")
             })?;
