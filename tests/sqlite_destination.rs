@@ -1,6 +1,8 @@
 //! The SQLite destination: the same tables in whatever order, after whatever crash, and a clear
 //! word for whatever stands in its way.
 
+#[path = "support/check.rs"]
+mod check;
 mod destination_suite;
 #[path = "sqlite_destination/whole_way.rs"]
 mod whole_way;
@@ -10,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use check::check_connect;
 use destination_suite::document::{self, Column};
 use destination_suite::records::{self, batch, source};
 use rusqlite::Connection;
@@ -334,4 +337,20 @@ fn every_table_view_and_column_is_described() {
             .prepare(&query)
             .unwrap_or_else(|e| panic!("{query}: {e}"));
     }
+}
+
+#[test]
+fn check_connect_makes_no_file_and_leaves_one_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = || check_connect(folder.path(), "kind = \"sqlite\"\npath = \"wfm.db\"\n");
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+    let (mut to, _) = opened(&folder.path().join("wfm.db"));
+    to.send(&batch(1, &records::history())).expect("sent");
+    // While the box has it open, and at rest.
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+    drop(to);
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
 }

@@ -1,6 +1,8 @@
 //! The file destination: what its files hold, what a reader of the directory may rely on, and what
 //! survives a kill and a power cut.
 
+#[path = "../support/check.rs"]
+mod check;
 mod kill;
 mod power;
 mod published;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use check::check_connect;
 use published::Published;
 use records::{batch, history, seq, source, transaction};
 use thrio_edge::clock::Clock;
@@ -557,4 +560,15 @@ fn the_heartbeat_is_a_file_that_is_replaced() {
             .join(".thrio-edge")
             .is_dir()
     );
+}
+
+#[test]
+fn check_connect_leaves_no_file_and_no_folder_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = || check_connect(folder.path(), "kind = \"file\"\ndirectory = \"out\"\n");
+    let (code, said) = check();
+    assert!(code == Some(69) && said.contains("out"), "{said}");
+    fs::create_dir(folder.path().join("out")).expect("made");
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
 }

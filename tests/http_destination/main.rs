@@ -1,6 +1,8 @@
 //! The HTTP destination against upstreams on real sockets, driven by the real worker: what is
 //! acknowledged, what is sent again, what is held, and that nothing is lost or doubled.
 
+#[path = "../support/check.rs"]
+mod check;
 #[path = "../support/forwarding_box.rs"]
 #[allow(dead_code, reason = "another kind's tests use the rest of it")]
 mod forwarding_box;
@@ -10,6 +12,7 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use check::check_connect;
 use forwarding_box::{ForwardingBox, agent, copy_files};
 use secrecy::SecretString;
 use serde_json::json;
@@ -443,4 +446,27 @@ fn lines_are_taken_on_the_receivers_word_and_a_file_beside_the_store_knows_how_f
     sender.journal_transactions(5);
     sender.run_until_delivered();
     assert_ne!(sender.store.store_id(), former, "the roll-back was noticed");
+}
+
+#[test]
+fn check_connect_asks_whether_somebody_is_there_and_sends_nothing() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    for format in ["cloudevents", "ndjson"] {
+        let (code, said) = check_connect(
+            folder.path(),
+            &format!(
+                "kind = \"http\"\nurl = \"{}\"\ntoken = \"a-token\"\nformat = \"{format}\"\n",
+                upstream.url()
+            ),
+        );
+        assert!(code == Some(0) && !said.contains("a-token"), "{said}");
+    }
+    let seen = upstream.seen();
+    let told = seen
+        .requests
+        .iter()
+        .map(|r| (r.method.as_str(), r.body.len()));
+    assert_eq!(told.collect::<Vec<_>>(), [("OPTIONS", 0), ("OPTIONS", 0)]);
+    assert!(seen.held.is_empty() && seen.beside.is_empty());
 }

@@ -267,6 +267,9 @@ fn write_reply(stream: &mut impl Write, reply: &Reply) -> io::Result<()> {
 impl Seen {
     /// Follows the protocol.
     fn answer(&mut self, request: &Request) -> Reply {
+        if request.method == "OPTIONS" {
+            return Reply::new(204, "");
+        }
         let store = request.header("thrio-edge-store").to_owned();
         if request.method == "GET" {
             let applied = self.applied.entry(store).or_default();

@@ -11,9 +11,11 @@ use thrio_edge::domain::ids::SeqRange;
 use thrio_edge::domain::record::Record;
 
 use crate::SERVER;
+use crate::check::check_connect;
 use crate::destination_suite::records::{self, batch, seq, source};
 use crate::destination_suite::{Place as _, writer};
 use crate::place::{Database, password};
+use crate::postgres_server::{PASSWORD, USER};
 
 pub(crate) fn clock() -> Arc<SystemClock> {
     Arc::new(SystemClock::new())
@@ -56,7 +58,7 @@ fn a_wrong_password_is_held_until_the_file_is_replaced() {
     let text = held(to.open(&box_1()));
     says(&text, &["28P01", "check user and password", "next attempt"]);
     assert!(!text.contains("wrong"), "{text}");
-    fs::write(&file, crate::postgres_server::PASSWORD).expect("written");
+    fs::write(&file, PASSWORD).expect("written");
     to.open(&box_1()).expect("the hold is over");
 
     fs::remove_file(&file).expect("removed");
@@ -72,12 +74,7 @@ fn a_wrong_password_is_held_until_the_file_is_replaced() {
 fn what_is_not_there_is_named_with_a_remedy() {
     let database = Database::new(&SERVER);
     let open = |options: PostgresOptions| {
-        PostgresDestination::new(
-            options,
-            Some(password(crate::postgres_server::PASSWORD)),
-            clock(),
-        )
-        .open(&box_1())
+        PostgresDestination::new(options, Some(password(PASSWORD)), clock()).open(&box_1())
     };
     let mut options = database.options.clone();
     options.server.database = "no_such_database".to_owned();
@@ -153,7 +150,7 @@ fn tables_can_lie_in_another_schema_under_another_prefix_beside_others() {
     let mut options = database.options.clone();
     options.schema = SqlName::new("user").expect("a name, though a reserved word");
     options.table_prefix = SqlName::new("edge_").expect("a name");
-    let secret = || Some(password(crate::postgres_server::PASSWORD));
+    let secret = || Some(password(PASSWORD));
     let mut elsewhere = PostgresDestination::new(options, secret(), clock());
     elsewhere.open(&box_1()).expect("opened");
     elsewhere
@@ -165,4 +162,51 @@ fn tables_can_lie_in_another_schema_under_another_prefix_beside_others() {
     let mut usual = database.open(clock());
     let receipt = usual.open(&box_1()).expect("opened");
     assert!(receipt.applied.is_empty());
+}
+
+/// Every schema, table, view, index and function of the database's own.
+fn objects(database: &Database) -> Vec<String> {
+    let objects = "SELECT 'schema ' || nspname FROM pg_namespace
+        UNION ALL SELECT relkind::text || ' ' || oid::regclass::text FROM pg_class
+        UNION ALL SELECT 'function ' || oid::regprocedure::text FROM pg_proc ORDER BY 1";
+    let rows = database.admin.rows(objects).into_iter().flatten();
+    rows.filter_map(|(_, name)| name).collect()
+}
+
+#[test]
+fn check_connect_makes_no_schema_and_no_table_and_writes_no_row() {
+    let database = Database::new(&SERVER);
+    let name = database.admin.one("SELECT current_database()");
+    let url = SERVER.url(&name);
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |schema: &str| {
+        let (code, said) = check_connect(
+            folder.path(),
+            &format!(
+                "kind = \"postgres\"\nurl = \"{url}\"\npassword = \"{PASSWORD}\"\nschema = \"{schema}\"\n"
+            ),
+        );
+        assert!(!said.contains(PASSWORD), "{said}");
+        assert_eq!(code, Some(0), "{said}");
+    };
+    // It does with a login that may only read.
+    database.admin.run(&format!(
+        "ALTER ROLE {USER} IN DATABASE {name} SET default_transaction_read_only = on"
+    ));
+    let before = objects(&database);
+    check("a_schema_to_come");
+    check("public");
+    assert_eq!(objects(&database), before);
+
+    database.admin.run(&format!(
+        "ALTER ROLE {USER} IN DATABASE {name} RESET default_transaction_read_only"
+    ));
+    let mut to = database.open(clock());
+    to.open(&box_1()).expect("opened");
+    to.send(&batch(1, &records::history())).expect("sent");
+    let rows = "SELECT string_agg(xmin::text || wfm_source::text, '') FROM wfm_source";
+    let (before, written) = (objects(&database), database.admin.one(rows));
+    check("public");
+    assert_eq!(objects(&database), before);
+    assert_eq!(database.admin.one(rows), written);
 }

@@ -3,6 +3,8 @@
 
 #[path = "../support/authority.rs"]
 mod authority;
+#[path = "../support/check.rs"]
+mod check;
 #[path = "../support/forwarding_box.rs"]
 #[allow(dead_code, reason = "another kind's tests use the rest of it")]
 mod forwarding_box;
@@ -16,6 +18,7 @@ mod protocol;
 mod site;
 mod tls;
 
+use check::check_connect;
 use forwarding_box::agent;
 use site::Site;
 
@@ -125,4 +128,28 @@ fn a_wrong_token_is_told_from_a_wrong_path() {
         reason.contains("401") && !reason.contains("a-token"),
         "{reason}"
     );
+}
+
+#[test]
+fn check_connect_of_a_box_stores_nothing() {
+    let site = Site::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let destination = format!(
+        "kind = \"http\"\nurl = \"{}\"\ntoken = \"{}\"\n",
+        site.url(),
+        site::token("front-desk")
+    );
+    let check = || {
+        let (code, said) = check_connect(folder.path(), &destination);
+        assert_eq!(code, Some(0), "{said}");
+    };
+    check();
+    assert!(!site.database().exists(), "nobody wrote yet");
+    let mut other = site.sender("north", "second");
+    other.journal_transactions(100);
+    other.run_until_delivered();
+    let before = site.rows();
+    assert!(!before.is_empty());
+    check();
+    assert_eq!(site.rows(), before);
 }

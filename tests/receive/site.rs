@@ -165,6 +165,28 @@ impl Site {
             .expect("a number")
     }
 
+    /// Every row of every table.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let connection = self.connection();
+        let names = "SELECT name FROM sqlite_schema WHERE type = 'table'";
+        let mut tables = connection.prepare(names).expect("prepared");
+        let tables = tables.query_map([], |row| row.get::<_, String>(0));
+        let mut all = Vec::new();
+        for table in tables.expect("asked").map(|name| name.expect("a name")) {
+            let mut query = connection
+                .prepare(&format!("SELECT * FROM {table}"))
+                .expect("a table");
+            let columns = query.column_count();
+            let mut rows = query.query([]).expect("asked");
+            while let Some(row) = rows.next().expect("read") {
+                let cell = |n| format!("{:?}", row.get_ref(n).expect("a cell"));
+                let cells: Vec<String> = (0..columns).map(cell).collect();
+                all.push(format!("{table} {}", cells.join(" ")));
+            }
+        }
+        all
+    }
+
     pub(crate) fn tables(&self) -> i64 {
         let sql = "SELECT COUNT(*) FROM sqlite_schema";
         self.connection()

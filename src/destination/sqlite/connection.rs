@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
@@ -134,12 +134,25 @@ impl Session {
     }
 }
 
-/// A connection that cannot write.
-pub(super) fn read_only(options: &SqliteOptions) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// A connection that only reads. What SQLite keeps beside the file meanwhile is gone with it, where
+/// nobody else has the file open: a connection that may not write at all would leave it there.
+pub(super) fn reading(options: &SqliteOptions) -> rusqlite::Result<Connection> {
+    let access = if beside(&options.path, "-wal").exists() {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    };
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&options.path, flags)?;
     connection.busy_timeout(options.busy_timeout)?;
+    connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 /// Whether the file could be opened and read; makes nothing.
@@ -150,7 +163,7 @@ pub(super) fn probe(options: &SqliteOptions) -> Result<(), SendError> {
         return Ok(());
     }
     let read = || -> rusqlite::Result<i64> {
-        read_only(options)?.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
+        reading(options)?.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
     };
     read().map(drop).map_err(at_path(path))
 }

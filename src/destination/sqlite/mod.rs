@@ -159,7 +159,7 @@ impl Destination for SqliteDestination {
 
     fn holdings(&mut self, source: &SourceName, day: Day) -> Result<Option<Holdings>, SendError> {
         let path = &self.options.path;
-        let connection = connection::read_only(&self.options).map_err(at_path(path))?;
+        let connection = connection::reading(&self.options).map_err(at_path(path))?;
         let held = holdings::read(&connection, source, day).map_err(at_path(path))?;
         Ok(Some(held))
     }
