@@ -7,10 +7,12 @@
 pub mod admin_token;
 pub mod alarm;
 pub mod backfill;
+mod books;
 pub mod check;
 pub mod claim;
 pub mod demo;
 pub mod documents;
+pub mod export;
 #[cfg(test)]
 mod handbook;
 pub mod import;
@@ -22,6 +24,7 @@ pub mod reconcile;
 pub mod reload;
 mod remote;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod simulate;
 pub mod status;
@@ -64,6 +67,8 @@ enum Command {
     Receive(receive::Arguments),
     Claim(claim::Arguments),
     Reconcile(reconcile::Arguments),
+    Export(export::Arguments),
+    Report(report::Arguments),
     Store(store::Arguments),
     Simulate(simulate::Arguments),
     Demo(demo::Arguments),
@@ -173,6 +178,8 @@ fn execute(command: &Command) -> anyhow::Result<Exit> {
         Command::Receive(arguments) => receive::run(arguments),
         Command::Claim(arguments) => claim::run(arguments),
         Command::Reconcile(arguments) => reconcile::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Store(arguments) => store::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),

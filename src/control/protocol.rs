@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::ids::SourceName;
-use crate::domain::record::Category;
+use crate::domain::batch::CurrentState;
+use crate::domain::ids::{AgentId, Feed, QueueId, RecordSeq, SourceName, StoreId};
+use crate::domain::interval::IntervalStart;
+use crate::domain::record::{AgentChange, Category, SequencedRecord, StateCode};
 use crate::domain::timestamp::WallTime;
 use crate::lifecycle::exit::Exit;
 
@@ -165,11 +167,94 @@ pub enum Request {
         /// Send again what differs.
         repair: bool,
     },
+    /// One page of what `export` writes.
+    Export(ExportQuestion),
+    /// One page of what agents do now, and since when.
+    AgentsNow {
+        /// The source.
+        source: SourceName,
+        /// The last agent of the page before.
+        after: Option<AgentId>,
+    },
     /// Try a destination now, whatever it waits for.
     DestinationRetry {
         /// The destination.
         destination: String,
     },
+}
+
+/// What `export` writes: records as the file destination does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportTable {
+    /// The last revision of each queue and interval that begins in the span.
+    Intervals,
+    /// The state transactions that started in it.
+    Transactions,
+    /// The last version of each agent, whatever the span.
+    Agents,
+    /// The last version of each queue, whatever the span.
+    Queues,
+    /// The coverage entries of each feed and interval that begins in it.
+    Coverage,
+}
+
+/// One page of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportQuestion {
+    /// What.
+    pub table: ExportTable,
+    /// Of this source.
+    pub source: SourceName,
+    /// The first moment.
+    #[serde(with = "super::rfc3339")]
+    pub from: WallTime,
+    /// The moment after the last.
+    #[serde(with = "super::rfc3339")]
+    pub to: WallTime,
+    /// Where the page before ended.
+    pub after: Option<ExportPlace>,
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportPlace {
+    /// With this interval and queue.
+    Interval(IntervalStart, QueueId),
+    /// With this place in the journal, looked at and perhaps not wanted.
+    Seq(RecordSeq),
+    /// With this agent.
+    Agent(AgentId),
+    /// With this queue.
+    Queue(QueueId),
+    /// With this feed and interval.
+    Coverage(Feed, IntervalStart),
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExportPage {
+    /// Whose records they are.
+    pub store_id: StoreId,
+    /// The records; there may be none although more follow.
+    pub records: Vec<SequencedRecord>,
+    /// Where the next page begins; none at the end.
+    pub next: Option<ExportPlace>,
+}
+
+/// A page of what agents do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentsNowPage {
+    /// What each does, and its last version in the roster.
+    pub agents: Vec<(CurrentState, Option<AgentChange>)>,
+    /// Whether more follow.
+    pub more: bool,
+    /// Every state text of the source with its present meaning.
+    pub codes: Vec<StateCode>,
+    /// Until when somebody saw it.
+    #[serde(with = "super::rfc3339::option")]
+    pub seen_until: Option<WallTime>,
 }
 
 /// Which records of a quarantine are meant.

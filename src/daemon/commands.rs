@@ -91,6 +91,9 @@ impl Parts {
             | Request::StoreVerify
             | Request::StoreCompact
             | Request::StoreBackup { .. } => self.alone(request),
+            Request::Export(_) | Request::AgentsNow { .. } => {
+                super::export::answer(&self.store, request)
+            }
             Request::QuarantineList { .. }
             | Request::QuarantineShow { .. }
             | Request::QuarantineRetry { .. }

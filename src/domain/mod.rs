@@ -23,6 +23,7 @@ pub mod queue;
 pub mod realtime;
 pub mod reconcile;
 pub mod record;
+pub mod report;
 pub mod retention;
 pub mod roster;
 pub mod schedule;

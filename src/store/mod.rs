@@ -62,7 +62,9 @@ use crate::domain::ids::{
     AgentId, BoxId, DestinationName, Feed, QueueId, RecordSeq, SeqRange, SourceName, StoreId,
 };
 use crate::domain::interval::{IntervalStart, Window};
-use crate::domain::record::{AgentChange, CoverageEntry, IntervalRecord, Record, StateCode};
+use crate::domain::record::{
+    AgentChange, CoverageEntry, IntervalRecord, QueueChange, Record, StateCode,
+};
 use crate::domain::timestamp::{Now, WallTime};
 use engine::Engine;
 use live::Cursor;
@@ -338,6 +340,38 @@ impl Store {
         window: Window,
     ) -> Result<Vec<CoverageEntry>, StoreError> {
         self.engine.coverage(source, feed, window)
+    }
+
+    /// The same with their seqs, at most `limit`.
+    pub fn coverage_page(
+        &self,
+        source: &SourceName,
+        feed: Feed,
+        window: Window,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, CoverageEntry)>, StoreError> {
+        self.engine.coverage_page(source, feed, window, limit)
+    }
+
+    /// The last version of the agents after this one, closed ones too, in the order in which they
+    /// were first seen, at most `limit`.
+    pub fn roster_agents(
+        &self,
+        source: &SourceName,
+        after: Option<&AgentId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, AgentChange)>, StoreError> {
+        self.engine.roster_agents(source, after, limit)
+    }
+
+    /// The same of queues.
+    pub fn roster_queues(
+        &self,
+        source: &SourceName,
+        after: Option<&QueueId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, QueueChange)>, StoreError> {
+        self.engine.roster_queues(source, after, limit)
     }
 
     /// The last version of every agent and queue, closed ones too.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::append::later;
-use super::codec::{Header, Slot, names, rows as record_rows};
+use super::codec::{BadBytes, Header, Reader, Slot, names, rows as record_rows};
 use super::dictionary::KIND_STATE_CODE;
 use super::engine::{Engine, lock};
 use super::journal::{self, Found};
@@ -21,7 +21,8 @@ use crate::domain::batch::CurrentState;
 use crate::domain::ids::{AgentId, Feed, QueueId, RecordSeq, SeqRange, SourceName};
 use crate::domain::interval::{IntervalStart, Window};
 use crate::domain::record::{
-    AgentChange, CoverageEntry, Figures, IntervalRecord, Record, SequencedRecord, StateCode,
+    AgentChange, CoverageEntry, Figures, IntervalRecord, QueueChange, Record, SequencedRecord,
+    StateCode,
 };
 use crate::domain::timestamp::WallTime;
 
@@ -285,6 +286,18 @@ impl Engine {
         feed: Feed,
         window: Window,
     ) -> Result<Vec<CoverageEntry>, StoreError> {
+        let entries = self.coverage_page(source, feed, window, usize::MAX)?;
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// See [`super::Store::coverage_page`].
+    pub(super) fn coverage_page(
+        &self,
+        source: &SourceName,
+        feed: Feed,
+        window: Window,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, CoverageEntry)>, StoreError> {
         let Some(number) = self.lock_live().dictionary.known_source(source) else {
             return Ok(Vec::new());
         };
@@ -296,9 +309,14 @@ impl Engine {
         let mut entries = Vec::new();
         self.read(|txn| {
             COVERAGE.read(txn)?.scan(&from, &to, |key, value| {
+                if entries.len() == limit {
+                    return Ok(false);
+                }
                 let entry = interval_of_key(&key[3..]).and_then(|start| {
-                    let (_, mut reader) = rows::split_seq(value)?;
-                    record_rows::read_coverage(&mut reader, source.clone(), feed, start)
+                    let (seq, mut reader) = rows::split_seq(value)?;
+                    let source = source.clone();
+                    let entry = record_rows::read_coverage(&mut reader, source, feed, start)?;
+                    Ok((seq, entry))
                 });
                 entries.push(entry.map_err(|error| COVERAGE.damaged(key, error))?);
                 Ok(true)
@@ -340,6 +358,64 @@ impl Engine {
                 })
         })?;
         Ok(roster)
+    }
+
+    /// See [`super::Store::roster_agents`].
+    pub(super) fn roster_agents(
+        &self,
+        source: &SourceName,
+        after: Option<&AgentId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, AgentChange)>, StoreError> {
+        let live = self.lock_live();
+        let after = after.and_then(|agent| live.dictionary.known_agent(agent));
+        self.roster_page(&live, source, (ROSTER_AGENT, after), limit, |id, reader| {
+            let agent = live.dictionary.agent_name(id)?;
+            Ok(record_rows::read_agent(reader, source.clone(), agent))
+        })
+    }
+
+    /// See [`super::Store::roster_queues`].
+    pub(super) fn roster_queues(
+        &self,
+        source: &SourceName,
+        after: Option<&QueueId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordSeq, QueueChange)>, StoreError> {
+        let live = self.lock_live();
+        let after = after.and_then(|queue| live.dictionary.known_queue(queue));
+        self.roster_page(&live, source, (ROSTER_QUEUE, after), limit, |id, reader| {
+            let queue = live.dictionary.queue_name(id)?;
+            Ok(record_rows::read_queue(reader, source.clone(), queue))
+        })
+    }
+
+    fn roster_page<T>(
+        &self,
+        live: &Live,
+        source: &SourceName,
+        (kind, after): (u8, Option<Number>),
+        limit: usize,
+        read: impl Fn(Number, &mut Reader<'_>) -> Result<Result<T, BadBytes>, StoreError>,
+    ) -> Result<Vec<(RecordSeq, T)>, StoreError> {
+        let mut found = Vec::new();
+        let Some(number) = live.dictionary.known_source(source) else {
+            return Ok(found);
+        };
+        let from = roster_key(number, kind, after.map_or(0, |last| last + 1));
+        self.read(|txn| {
+            ROSTER.read(txn)?.scan(&from, &[], |key, value| {
+                if found.len() == limit || key[..3] != from[..3] {
+                    return Ok(false);
+                }
+                let damaged = |error| ROSTER.damaged(key, error);
+                let id = number_of_key(key).map_err(damaged)?;
+                let (seq, mut reader) = rows::split_seq(value).map_err(damaged)?;
+                found.push((seq, read(id, &mut reader)?.map_err(damaged)?));
+                Ok(true)
+            })
+        })?;
+        Ok(found)
     }
 
     /// See [`super::Store::agent`].

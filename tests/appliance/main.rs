@@ -8,6 +8,7 @@
 #[path = "../daemon/life.rs"]
 mod life;
 
+mod books;
 mod init_script;
 mod package;
 mod store;

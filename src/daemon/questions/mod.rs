@@ -6,10 +6,13 @@ mod coverage;
 mod journal;
 mod volume;
 
+pub(super) use volume::window;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::commands::{plain, refuse_store};
+use super::transactions::Wanted;
 use super::{Parts, lock};
 use crate::control::Refusal;
 use crate::control::question::Question;
@@ -61,7 +64,7 @@ impl Parts {
                 after,
                 limit,
             } => self.transactions(
-                &journal::Wanted {
+                &Wanted {
                     source: source.as_ref(),
                     agent: agent.as_ref(),
                     span: *span,

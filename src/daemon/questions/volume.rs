@@ -148,7 +148,7 @@ impl Parts {
 }
 
 /// The intervals that begin in the span.
-pub(super) fn window(span: Span) -> Window {
+pub(in super::super) fn window(span: Span) -> Window {
     let first_from = |at: crate::domain::timestamp::WallTime| {
         let start = IntervalStart::containing(at);
         if start.start() == at {

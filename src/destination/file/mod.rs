@@ -16,6 +16,7 @@ mod format;
 mod options;
 mod publish;
 mod receipt;
+mod single;
 mod spool;
 mod table;
 mod zone;
@@ -36,6 +37,7 @@ use crate::domain::record::{Record, SequencedRecord};
 use crate::domain::timestamp::{WallTime, millis};
 
 pub use options::{FileCompression, FileFormat, FileOptions};
+pub use single::{SingleFile, SingleTable};
 pub use zone::Zone;
 
 /// A directory that segments are published in.

@@ -77,7 +77,7 @@ const STORE: Column = must("store_id", Kind::Text);
 const SEQ: Column = must("record_seq", Kind::Number);
 const SOURCE: Column = must("source", Kind::Text);
 
-static QUEUE: Table = Table {
+pub(super) static QUEUE: Table = Table {
     name: "wfm_queue",
     columns: &[
         STORE,
@@ -94,7 +94,7 @@ static QUEUE: Table = Table {
     ],
 };
 
-static AGENT: Table = Table {
+pub(super) static AGENT: Table = Table {
     name: "wfm_agent",
     columns: &[
         STORE,
@@ -115,7 +115,7 @@ static AGENT: Table = Table {
     ],
 };
 
-static INTERVAL: Table = Table {
+pub(super) static INTERVAL: Table = Table {
     name: "wfm_queue_interval_revision",
     columns: &[
         STORE,
@@ -135,7 +135,7 @@ static INTERVAL: Table = Table {
     ],
 };
 
-static TRANSACTION: Table = Table {
+pub(super) static TRANSACTION: Table = Table {
     name: "wfm_agent_state_transaction",
     columns: &[
         STORE,
@@ -167,7 +167,7 @@ static CODE: Table = Table {
     ],
 };
 
-static COVERAGE: Table = Table {
+pub(super) static COVERAGE: Table = Table {
     name: "wfm_interval_coverage",
     columns: &[
         STORE,

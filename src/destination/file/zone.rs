@@ -4,9 +4,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, SecondsFormat, Utc};
 
 use crate::domain::timestamp::WallTime;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// UTC, or a zone of the system's.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,16 +32,41 @@ impl Zone {
         let Some(utc) = DateTime::<Utc>::from_timestamp_millis(at.ms()) else {
             return at.to_string();
         };
-        let offset = self.rules.as_ref().and_then(|rules| {
-            let local = rules.find_local_time_type(at.s()).ok()?;
-            FixedOffset::east_opt(local.ut_offset())
-        });
-        match offset {
+        match self.offset(at) {
             None => utc.to_rfc3339_opts(SecondsFormat::Millis, true),
             Some(offset) => utc
                 .with_timezone(&offset)
                 .to_rfc3339_opts(SecondsFormat::Millis, false),
         }
+    }
+
+    /// The offset from UTC at that moment; none in UTC.
+    fn offset(&self, at: WallTime) -> Option<FixedOffset> {
+        let local = self.rules.as_ref()?.find_local_time_type(at.s()).ok()?;
+        FixedOffset::east_opt(local.ut_offset())
+    }
+
+    /// What clocks show there at that moment; none beyond the calendar.
+    pub fn local(&self, at: WallTime) -> Option<NaiveDateTime> {
+        let utc = DateTime::<Utc>::from_timestamp_millis(at.ms())?;
+        let offset = self.offset(at);
+        Some(offset.map_or(utc.naive_utc(), |offset| {
+            utc.with_timezone(&offset).naive_local()
+        }))
+    }
+
+    /// When clocks show this there: the first time in an hour that comes twice, none in one that is
+    /// left out.
+    pub fn moment(&self, local: NaiveDateTime) -> Option<WallTime> {
+        let as_utc = WallTime::from_ms(local.and_utc().timestamp_millis());
+        // No offset is greater than a day, and none changes twice within two.
+        let offsets = [-DAY_MS, DAY_MS].map(|ms| {
+            let offset = self.offset(as_utc.plus_ms(ms));
+            offset.map_or(0, |offset| i64::from(offset.local_minus_utc()))
+        });
+        let moments = offsets.map(|offset_s| as_utc.plus_ms(-offset_s * 1000));
+        let shows = |at: &WallTime| self.local(*at) == Some(local);
+        moments.into_iter().filter(shows).min()
     }
 }
 
@@ -113,6 +140,26 @@ mod tests {
             "Europe/Berlin",
             4_118_000_000_000,
             "2100-06-30T02:53:20.000+02:00",
+        );
+    }
+
+    #[test]
+    fn what_a_clock_shows_is_one_moment_the_first_of_two_or_none() {
+        let berlin: Zone = "Europe/Berlin".parse().expect("a zone of every system");
+        let at = |text: &str| {
+            let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a time");
+            let moment = berlin.moment(local);
+            assert!(moment.is_none_or(|at| berlin.local(at) == Some(local)));
+            moment.map(WallTime::s)
+        };
+        assert_eq!(at("2026-07-25 19:20"), Some(1_785_000_000));
+        assert_eq!(at("2026-10-25 02:00"), Some(1_792_886_400));
+        assert_eq!(at("2026-03-29 02:30"), None);
+        assert_eq!(at("2026-03-29 03:00"), Some(1_774_746_000));
+        let noon = NaiveDateTime::parse_from_str("1970-01-01 12:00", "%Y-%m-%d %H:%M");
+        assert_eq!(
+            Zone::utc().moment(noon.expect("a time")).map(WallTime::s),
+            Some(43_200)
         );
     }
 

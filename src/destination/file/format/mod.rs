@@ -14,13 +14,14 @@ use flate2::write::GzEncoder;
 
 use super::disk::{Disk, DiskFile};
 use super::options::{FileCompression, FileFormat, FileOptions};
-use super::table::{Row, TABLES};
+use super::table::{Row, TABLES, Table};
+use super::zone::Zone;
 
 /// The name of the one stream of NDJSON, where other formats have the table's.
 const STREAM: &str = "wfm_records";
 
 /// One file that is being written.
-trait TableFile {
+pub(super) trait TableFile {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
     /// Ends the file; what was written is durable when this returns.
     fn finish(self: Box<Self>) -> io::Result<()>;
@@ -64,27 +65,16 @@ impl<'a> Files<'a> {
             return file.row(row);
         }
         let raw = self.disk.create(&self.folder.join(part(&name)))?;
-        let mut file = self.make(raw, row)?;
+        let FileOptions {
+            format,
+            compression,
+            zone,
+            ..
+        } = self.options;
+        let mut file = table_file(raw, row.table, (*format, *compression), zone)?;
         file.row(row)?;
         self.open.insert(name, file);
         Ok(())
-    }
-
-    fn make(&self, raw: Box<dyn DiskFile>, row: &Row<'_>) -> io::Result<Box<dyn TableFile>> {
-        let zone = self.options.zone.clone();
-        Ok(match self.options.format {
-            FileFormat::Ndjson => Box::new(ndjson::Ndjson::new(self.text(raw), zone)),
-            FileFormat::Csv => Box::new(csv::Csv::new(self.text(raw), row.table, zone)?),
-            FileFormat::Parquet => Box::new(parquet::Parquet::new(raw, row.table)?),
-        })
-    }
-
-    fn text(&self, raw: Box<dyn DiskFile>) -> Text {
-        let raw = BufWriter::new(raw);
-        match self.options.compression {
-            FileCompression::None => Text::Plain(raw),
-            FileCompression::Gzip => Text::Gzip(GzEncoder::new(raw, Compression::default())),
-        }
     }
 
     /// Ends every file; their names, without `.part`.
@@ -96,6 +86,27 @@ impl<'a> Files<'a> {
         }
         Ok(names)
     }
+}
+
+/// An empty file of one table (or, as NDJSON, of any).
+pub(super) fn table_file(
+    raw: Box<dyn DiskFile>,
+    table: &Table,
+    (format, compression): (FileFormat, FileCompression),
+    zone: &Zone,
+) -> io::Result<Box<dyn TableFile>> {
+    let text = |raw| {
+        let raw = BufWriter::new(raw);
+        match compression {
+            FileCompression::None => Text::Plain(raw),
+            FileCompression::Gzip => Text::Gzip(GzEncoder::new(raw, Compression::default())),
+        }
+    };
+    Ok(match format {
+        FileFormat::Ndjson => Box::new(ndjson::Ndjson::new(text(raw), zone.clone())),
+        FileFormat::Csv => Box::new(csv::Csv::new(text(raw), table, zone.clone())?),
+        FileFormat::Parquet => Box::new(parquet::Parquet::new(raw, table)?),
+    })
 }
 
 /// The name under which a file is written before it may be seen.
