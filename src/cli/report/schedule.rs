@@ -34,6 +34,8 @@ pub(super) fn read(path: &Path, zone: &Zone) -> anyhow::Result<Vec<Line>> {
 }
 
 fn parse(text: &str, zone: &Zone) -> Result<Vec<Line>, Vec<String>> {
+    // With CR LF, the reader counts the second half of a line's end to the line after it.
+    let text = text.replace("\r\n", "\n");
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .flexible(true)
