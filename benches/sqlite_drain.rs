@@ -140,7 +140,8 @@ fn loop_by_hand(path: &Path, batches: &[Batch]) -> Duration {
     let connection = Connection::open(path).expect("opened");
     connection
         .execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
+            "PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;
+             PRAGMA wal_autocheckpoint = 16384;",
         )
         .expect("set");
     let mut by_hand = ByHand::new(&connection);

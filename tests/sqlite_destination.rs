@@ -138,6 +138,64 @@ fn a_full_disk_holds_and_nothing_is_half_written() {
     assert_eq!(query_one::<i64>(&path, rows), 4_000);
 }
 
+/// Sends so many batches of changes of random agents, as polls bring them; the bytes of the log that
+/// each added.
+fn bytes_of_live_batches(path: &Path, agents: u32) -> u64 {
+    let (mut written, _) = opened(path);
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut next = 1;
+    let mut send = |n: i64, changes: u32| {
+        let records = (0..changes).map(|_| {
+            let agent = format!("{:024x}", rng.u32(0..agents));
+            let at = 1_764_000_000_000 + n * 5_000 + i64::from(rng.u16(0..5_000));
+            let mut record =
+                records::transaction(&agent, at, ["Available", "Busy"][rng.usize(0..2)]);
+            record.previous_state = Some(record.state.clone());
+            Record::Transaction(record)
+        });
+        let records: Vec<_> = records.collect();
+        written.send(&batch(next, &records)).expect("sent");
+        next += u64::from(changes);
+    };
+    for n in 0..20 {
+        send(n, 200);
+    }
+    let log = path.with_extension("db-wal");
+    let size = || std::fs::metadata(&log).expect("there").len();
+    let before = size();
+    for n in 20..120 {
+        send(n, 8);
+    }
+    (size() - before) / 100
+}
+
+/// A day of preset M is 17,280 such batches: with pages of 4 KiB, 125 KiB each, and 2.1 GB a day.
+#[test]
+fn a_few_changes_write_a_few_small_pages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wfm.db");
+    let each = bytes_of_live_batches(&path, 325);
+    assert!((8_000..48_000).contains(&each), "{each} bytes a batch");
+    assert_eq!(query_one::<i64>(&path, "PRAGMA page_size"), 1_024);
+}
+
+#[test]
+fn a_file_that_was_made_with_other_pages_keeps_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wfm.db");
+    let connection = Connection::open(&path).expect("opened");
+    connection
+        .execute_batch("PRAGMA page_size = 4096; CREATE TABLE theirs (n INTEGER)")
+        .expect("made");
+    drop(connection);
+    let (mut written, _) = opened(&path);
+    let record = [Record::Transaction(records::transaction("a-1", 1, "Ready"))];
+    written.send(&batch(1, &record)).expect("sent");
+    assert_eq!(query_one::<i64>(&path, "PRAGMA page_size"), 4_096);
+    let rows = "SELECT COUNT(*) FROM wfm_agent_state_transaction";
+    assert_eq!(query_one::<i64>(&path, rows), 1);
+}
+
 #[test]
 fn a_file_of_a_newer_program_is_held_and_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -79,16 +79,27 @@ fn version(connection: &Connection) -> rusqlite::Result<u32> {
     )
 }
 
+/// Pages of a new file. A batch of a few changes touches a few rows each of many pages, and each
+/// page that was touched is written whole: with 4 KiB, a day of 500 agents wrote three times as much.
+const PAGE_BYTES: u32 = 1024;
+/// How far the log grows before its pages go into the file: a page that is written by a hundred
+/// batches in a row then goes there once.
+const LOG_BYTES: i64 = 16 << 20;
+
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    // A file that has tables keeps its pages.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     // Answers the mode that holds: a file that cannot do WAL (a network share) stays as it is,
     // which is slower and as safe.
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA cache_size = -4096;
-         PRAGMA temp_store = MEMORY;
-         PRAGMA journal_size_limit = 16777216;",
-    )
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.pragma_update(None, "journal_size_limit", 2 * LOG_BYTES)?;
+    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / page.max(1))
 }
 
 fn migrate(txn: &Connection, found: u32, now: WallTime) -> rusqlite::Result<()> {

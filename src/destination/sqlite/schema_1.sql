@@ -170,7 +170,8 @@ CREATE TABLE wfm_agent_state_current (
   applied_no INTEGER NOT NULL,
   PRIMARY KEY (source, agent_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX wfm_agent_state_current_applied ON wfm_agent_state_current (source, applied_no);
+-- No index by applied_no: a row an agent is soon read, and moving an entry with each change costs a
+-- page more to write. Files of before have one.
 
 CREATE TABLE wfm_state_code (
   source TEXT NOT NULL,
