@@ -6,6 +6,7 @@ use std::path::Path;
 use redb::{Database, ReadableTable, ReadableTableMetadata};
 
 use super::StoreError;
+use super::beside::BESIDE;
 use super::engine::Engine;
 use super::open::{KEY_BACKUP, KEY_INSTALLED_AT};
 use super::tables::{JOURNAL, META, SEALED};
@@ -46,7 +47,9 @@ impl Engine {
         let live = self.lock_live();
         let usage = self.usage(&live);
         let entries = self.read(|txn| {
-            let mut entries = vec![("journal".to_owned(), txn.open_table(JOURNAL)?.len()?)];
+            let journal = txn.open_table(JOURNAL)?;
+            let beside = journal.range(BESIDE..)?.count() as u64;
+            let mut entries = vec![("journal".to_owned(), journal.len()? - beside)];
             for table in SEALED {
                 let len = txn.open_table(table.definition())?.len()?;
                 entries.push((table.name.to_owned(), len));

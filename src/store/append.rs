@@ -1,22 +1,23 @@
 //! One commit: blocks, the state that follows from them, and what rides along (invariant 1).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use redb::WriteTransaction;
 
+use super::beside::{self, JournalTable};
 use super::codec::{self, BLOCK_RECORDS_MAX, Reader, SlotRef};
 use super::engine::{Engine, lock};
 use super::fold::{self, Folded};
 use super::journal;
 use super::live::{HOURS_REMEMBERED_MAX, Live};
-use super::open::{KEY_POSITION, write_checkpoint};
-use super::rows::{self, AgentRow};
-use super::tables::{CURSORS, DICTIONARY, JOURNAL, META, WriteTable, body, feed_key};
+use super::open::write_checkpoint;
+use super::rows::AgentRow;
+use super::tables::{DICTIONARY, JOURNAL, META, WriteTable, body, feed_key};
 use super::verify::ASIDE;
 use super::{Commit, PlantedBug, StoreError};
 use crate::domain::health::FeedState;
-use crate::domain::ids::{Feed, SeqRange, SourceName};
+use crate::domain::ids::{DestinationName, Feed, SeqRange, SourceName};
 use crate::domain::record::Record;
 use crate::domain::timestamp::{Now, WallTime};
 
@@ -58,9 +59,10 @@ impl Engine {
             return Ok(Some(range));
         }
         let written = self.write(&mut live, now, |txn, live| {
-            put_blocks(txn, live, commit.records, self.label(now))?;
+            let mut table = txn.open_table(JOURNAL)?;
+            put_blocks(&mut table, live, commit.records, self.label(now))?;
             let folded = fold::fold(txn, live, first, commit.records.iter())?;
-            finish(txn, live, folded, commit, now)
+            finish(txn, &mut table, live, folded, commit, now)
         })?;
         // Where the outcome was unknown, the store was loaded anew and knows it all.
         if let Some(taken) = written {
@@ -79,15 +81,18 @@ impl Engine {
         now: Now,
     ) -> Result<(), StoreError> {
         let taken = self.write(live, now, |txn, live| {
-            put_blocks(txn, live, commit.records, self.label(now))?;
-            finish(txn, live, Folded::default(), &Commit::default(), now)
+            let mut table = txn.open_table(JOURNAL)?;
+            put_blocks(&mut table, live, commit.records, self.label(now))?;
+            let nothing = Folded::default();
+            finish(txn, &mut table, live, nothing, &Commit::default(), now)
         })?;
         if let Some(taken) = taken {
             take_over(live, taken, now);
         }
         let taken = self.write(live, now, |txn, live| {
+            let mut table = txn.open_table(JOURNAL)?;
             let folded = fold::fold(txn, live, range.first, commit.records.iter())?;
-            finish(txn, live, folded, commit, now)
+            finish(txn, &mut table, live, folded, commit, now)
         })?;
         if let Some(taken) = taken {
             take_over(live, taken, now);
@@ -103,13 +108,14 @@ impl Engine {
         live: &mut Live,
         records: &[Record],
         now: Now,
-        also: impl FnOnce(&WriteTransaction, &mut Live) -> Result<(), StoreError>,
+        also: impl FnOnce(&WriteTransaction, &mut JournalTable<'_>, &mut Live) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.ensure_open(live, now)?;
         let first = live.position.last.next();
         let written = self.write(live, now, |txn, live| {
-            also(txn, live)?;
-            put_blocks(txn, live, records, self.label(now))?;
+            let mut table = txn.open_table(JOURNAL)?;
+            also(txn, &mut table, live)?;
+            put_blocks(&mut table, live, records, self.label(now))?;
             let folded = fold::fold(txn, live, first, records.iter())?;
             let mut by_feed: HashMap<(&SourceName, Feed), i64> = HashMap::new();
             for record in records {
@@ -121,7 +127,7 @@ impl Engine {
                 live.position.grow(grown);
             }
             drop(meta);
-            finish(txn, live, folded, &Commit::default(), now)
+            finish(txn, &mut table, live, folded, &Commit::default(), now)
         })?;
         if let Some(taken) = written {
             take_over(live, taken, now);
@@ -143,7 +149,9 @@ impl Engine {
             return Ok(());
         }
         let written = self.write(live, now, |txn, live| {
-            finish(txn, live, Folded::default(), &Commit::default(), now)
+            let mut table = txn.open_table(JOURNAL)?;
+            let nothing = Folded::default();
+            finish(txn, &mut table, live, nothing, &Commit::default(), now)
         })?;
         if let Some(taken) = written {
             take_over(live, taken, now);
@@ -156,7 +164,10 @@ impl Engine {
 pub(super) struct Taken {
     folded: Folded,
     checkpointed: bool,
-    feeds: Vec<(SourceName, Feed)>,
+    /// Keys of feeds that were written for the first time.
+    feeds: Vec<((SourceName, Feed), u64)>,
+    /// Keys of destinations, none for those that are forgotten.
+    cursors: Vec<(DestinationName, Option<u64>)>,
 }
 
 pub(super) fn take_over(live: &mut Live, taken: Taken, now: Now) {
@@ -170,7 +181,13 @@ pub(super) fn take_over(live: &mut Live, taken: Taken, now: Now) {
         live.hours.clear();
     }
     live.hours.extend(taken.folded.hours);
-    live.feeds_known.extend(taken.feeds);
+    live.feed_keys.extend(taken.feeds);
+    for (name, key) in taken.cursors {
+        match key {
+            Some(key) => live.cursor_keys.insert(name, key),
+            None => live.cursor_keys.remove(&name),
+        };
+    }
     live.riding = super::live::Riding::default();
 }
 
@@ -202,7 +219,7 @@ pub(super) fn checkpoint_due(live: &Live, now: Now) -> bool {
 
 /// Inserts the records as blocks behind the journal's end and moves the position.
 pub(super) fn put_blocks(
-    txn: &WriteTransaction,
+    table: &mut JournalTable<'_>,
     live: &mut Live,
     records: &[Record],
     at: WallTime,
@@ -211,7 +228,6 @@ pub(super) fn put_blocks(
         return Ok(());
     }
     let slots: Vec<SlotRef<'_>> = records.iter().map(SlotRef::Record).collect();
-    let mut table = txn.open_table(JOURNAL)?;
     let store_id = live.store_id;
     for run in slots.chunks(BLOCK_RECORDS_MAX) {
         put_run(run, &mut |run| {
@@ -261,78 +277,96 @@ fn add_aside(
     )
 }
 
-/// Writes where the journal stands, for transactions that bring no record.
-pub(super) fn write_position(txn: &WriteTransaction, live: &Live) -> Result<(), StoreError> {
-    META.write(txn)?
-        .put(KEY_POSITION, body(|w| live.position.write(w)))?;
-    Ok(())
-}
-
 /// Everything of a commit beside its records: feed states, what rides, the checkpoint when it is
 /// due, the dictionary's new numbers, the position.
 pub(super) fn finish(
     txn: &WriteTransaction,
+    table: &mut JournalTable<'_>,
     live: &mut Live,
     folded: Folded,
     commit: &Commit<'_>,
     now: Now,
 ) -> Result<Taken, StoreError> {
-    let Commit {
-        records,
-        feed_states: states,
-    } = *commit;
     let mut grown = folded.grown;
     let checkpointed = checkpoint_due(live, now);
     if checkpointed {
         grown += write_checkpoint(txn, live, &folded.agents)?;
         live.position.checkpoint = live.position.last;
     }
-    if !live.riding.destinations.is_empty() {
-        let mut table = CURSORS.write(txn)?;
-        for name in &live.riding.destinations {
-            let key = name.as_str().as_bytes();
-            grown += match live.cursors.get_mut(name) {
-                Some(cursor) => {
-                    cursor.moved_at.get_or_insert(now.wall);
-                    table.put(key, body(|w| rows::write_cursor(w, cursor)))?
-                }
-                None => table.remove(key)?,
-            };
-        }
-    }
+    let cursors = put_cursors(table, live, &mut grown, now)?;
     if live.dictionary.has_fresh() {
         let mut table = DICTIONARY.write(txn)?;
         grown += live.dictionary.write_fresh(&mut table)?;
     }
-    let mut meta = META.write(txn)?;
-    let newest = by_feed(live, states);
-    for state in newest.values() {
-        if !live
-            .feeds_known
-            .contains(&(state.source.clone(), state.feed))
-        {
-            let elsewhere = counted_elsewhere(state, records);
-            grown += add_aside(&mut meta, &state.source, state.feed, elsewhere)?;
-        }
-        let key = feed_key("feed", state.source.as_str(), state.feed);
-        let json = serde_json::to_vec(state).expect("a feed state is plain data");
-        grown += meta.put(&key, json)?;
-    }
-    let feeds = newest
-        .values()
-        .map(|state| (state.source.clone(), state.feed))
-        .collect();
+    let feeds = put_feed_states(txn, table, live, commit, &mut grown)?;
     live.position.grow(grown);
-    meta.put(KEY_POSITION, body(|w| live.position.write(w)))?;
+    beside::put_position(table, &live.position)?;
     Ok(Taken {
         folded,
         checkpointed,
         feeds,
+        cursors,
     })
 }
 
+/// Writes the feeds' states; returns the keys that this gave.
+fn put_feed_states(
+    txn: &WriteTransaction,
+    table: &mut JournalTable<'_>,
+    live: &Live,
+    commit: &Commit<'_>,
+    grown: &mut i64,
+) -> Result<Vec<((SourceName, Feed), u64)>, StoreError> {
+    let mut given = Vec::new();
+    for state in by_feed(live, commit.feed_states).values() {
+        let feed = (state.source.clone(), state.feed);
+        let known = live.feed_keys.get(&feed).copied();
+        let key = known.unwrap_or_else(|| beside::feed_key(live.feed_keys.len() + given.len()));
+        if known.is_none() {
+            let elsewhere = counted_elsewhere(state, commit.records);
+            let mut meta = META.write(txn)?;
+            *grown += add_aside(&mut meta, &state.source, state.feed, elsewhere)?;
+            given.push((feed, key));
+        }
+        *grown += beside::put_feed_state(table, key, state)?;
+    }
+    Ok(given)
+}
+
+/// Writes the places of the destinations that ride; returns the keys that this gave or took.
+fn put_cursors(
+    table: &mut JournalTable<'_>,
+    live: &mut Live,
+    grown: &mut i64,
+    now: Now,
+) -> Result<Vec<(DestinationName, Option<u64>)>, StoreError> {
+    let mut moved: Vec<(DestinationName, Option<u64>)> = Vec::new();
+    for name in &live.riding.destinations {
+        let known = live.cursor_keys.get(name).copied();
+        let Some(cursor) = live.cursors.get_mut(name) else {
+            if let Some(key) = known {
+                *grown += beside::remove_cursor(table, key)?;
+                moved.push((name.clone(), None));
+            }
+            continue;
+        };
+        cursor.moved_at.get_or_insert(now.wall);
+        let key = known.unwrap_or_else(|| {
+            let given = moved.iter().filter_map(|(_, key)| *key);
+            let key = beside::free_cursor_key(live.cursor_keys.values().copied().chain(given));
+            moved.push((name.clone(), Some(key)));
+            key
+        });
+        *grown += beside::put_cursor(table, key, name, cursor)?;
+    }
+    Ok(moved)
+}
+
 /// The states to write: those of the commit, and those that ride for other feeds.
-fn by_feed<'a>(live: &'a Live, states: &'a [FeedState]) -> HashMap<(&'a str, Feed), &'a FeedState> {
+fn by_feed<'a>(
+    live: &'a Live,
+    states: &'a [FeedState],
+) -> BTreeMap<(&'a str, Feed), &'a FeedState> {
     let riding = live.riding.feeds.iter();
     let riding = riding.filter_map(|key| live.feed_states.get(key));
     riding

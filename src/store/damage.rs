@@ -65,8 +65,7 @@ impl Engine {
             // For a person to look at; the store does not need it.
             let _ = fs::write(folder.join(format!("damaged-block-{}", span.first)), &bytes);
         }
-        self.append_own(live, &records, now, |txn, live| {
-            let mut table = txn.open_table(JOURNAL)?;
+        self.append_own(live, &records, now, |_, table, live| {
             let holes = vec![SlotRef::Damaged; usize::try_from(span.count()).unwrap_or(usize::MAX)];
             let mut first = span.first;
             for run in holes.chunks(codec::BLOCK_RECORDS_MAX) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use redb::ReadTransaction;
 
 use super::StoreError;
+use super::beside::BESIDE;
 use super::cache::{BlockCache, Identity};
 use super::codec::{self, Block, HEADER_BYTES, Header, Interner};
 use super::tables::JOURNAL;
@@ -62,7 +63,7 @@ pub(super) fn for_each_block(
     let table = txn.open_table(JOURNAL)?;
     let before = table.range(..=from.get())?.next_back().transpose()?;
     let start = before.map_or(from.get(), |(key, _)| key.value());
-    let mut blocks = table.range(start..)?.peekable();
+    let mut blocks = table.range(start..BESIDE)?.peekable();
     while let Some(entry) = blocks.next() {
         let (key, value) = entry?;
         let first = RecordSeq::new(key.value());

@@ -15,7 +15,7 @@ use crate::domain::timestamp::{MonoTime, WallTime};
 /// Entries of the time index that are remembered as written: 14 days of one source.
 pub(super) const HOURS_REMEMBERED_MAX: usize = 1_024;
 
-/// Where the journal stands; one value of `meta`, written with each commit that moves it.
+/// Where the journal stands; one value of the journal, written with each commit that moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Position {
     /// The last seq that was given; it outlives its record.
@@ -101,9 +101,11 @@ pub(super) struct Live {
     /// The next commit writes one although it is not due.
     pub(super) checkpoint_wanted: bool,
     pub(super) feed_states: HashMap<(SourceName, Feed), FeedState>,
-    /// The feeds whose state is in its table.
-    pub(super) feeds_known: HashSet<(SourceName, Feed)>,
+    /// The keys of the feeds whose state is in the journal.
+    pub(super) feed_keys: HashMap<(SourceName, Feed), u64>,
     pub(super) cursors: HashMap<DestinationName, Cursor>,
+    /// The keys of the destinations whose place is in the journal.
+    pub(super) cursor_keys: HashMap<DestinationName, u64>,
     /// What is not in the tables yet and rides in the next commit.
     pub(super) riding: Riding,
     /// Keys of the time index that are known to be there.

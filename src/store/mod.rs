@@ -13,6 +13,7 @@
 
 mod admin;
 mod append;
+mod beside;
 mod cache;
 mod codec;
 mod damage;

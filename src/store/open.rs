@@ -3,38 +3,35 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
 
 use super::DeliveryProgress;
-use super::codec::{self, FastMap, Interner, Reader, Slot, Writer};
+use super::beside::{self, BESIDE};
+use super::codec::{self, FastMap, Interner, Reader, Slot};
 use super::dictionary::Dictionary;
 use super::engine::{Engine, guarded};
 use super::fold;
 use super::journal;
-use super::live::{Cursor, Live, Position, Riding};
+use super::live::{Live, Position, Riding};
 use super::place::Place;
-use super::rows::{self, AgentRow};
-use super::tables::{AGENT_STATES, CURSORS, DICTIONARY, JOURNAL, META, ReadTable, SEALED, body};
+use super::rows::AgentRow;
+use super::tables::{AGENT_STATES, DICTIONARY, JOURNAL, META, SEALED, body};
 use super::upgrade::{self, Reformatted};
 use super::{OpenOrigin, Opened, PlantedBug, Store, StoreError, StoreOptions};
-use crate::domain::health::FeedState;
-use crate::domain::ids::{BoxId, DestinationName, Feed, SourceName, StoreId};
+use crate::domain::ids::{BoxId, DestinationName, RecordSeq, StoreId};
 use crate::domain::record::Record;
 use crate::domain::timestamp::{Now, WallTime};
 
 /// The format of the whole store: tables, keys, values.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// `meta`: the format, 4 bytes, written once.
 pub(super) const KEY_FORMAT: &[u8] = b"format";
 pub(super) const KEY_STORE_ID: &[u8] = b"store_id";
 pub(super) const KEY_BOX_ID: &[u8] = b"box_id";
 pub(super) const KEY_INSTALLED_AT: &[u8] = b"installed_at";
-pub(super) const KEY_POSITION: &[u8] = b"position";
 /// `meta`: there in a backup only; the store that is restored from it takes a new identity.
 pub(super) const KEY_BACKUP: &[u8] = b"backup";
-/// `meta`: one entry a feed.
-pub(super) const FEED_PREFIX: &[u8] = b"feed/";
 
 pub(super) fn open(
     place: Place,
@@ -162,7 +159,7 @@ fn create(
     let mut txn = db.begin_write()?;
     txn.set_quick_repair(true);
     {
-        txn.open_table(JOURNAL)?;
+        beside::put_position(&mut txn.open_table(JOURNAL)?, &Position::START)?;
         for table in SEALED {
             table.write(&txn)?;
         }
@@ -172,10 +169,6 @@ fn create(
         meta.put(KEY_STORE_ID, store_id.bits().to_le_bytes().to_vec())?;
         meta.put(KEY_BOX_ID, options.box_id.as_str().as_bytes().to_vec())?;
         meta.put(KEY_INSTALLED_AT, body(|w| w.time(installed_at)))?;
-        meta.put(
-            KEY_POSITION,
-            body(|w: &mut Writer| Position::START.write(w)),
-        )?;
     }
     upgrade::name_writer(&txn)?;
     txn.commit()?;
@@ -214,76 +207,6 @@ fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
     let installed_at: WallTime = Reader::new(&required(KEY_INSTALLED_AT)?)
         .time()
         .map_err(|error| META.damaged(KEY_INSTALLED_AT, error))?;
-    let position = position(txn)?;
-    let mut live = Live {
-        store_id: StoreId::from_bits(store_id),
-        box_id,
-        installed_at,
-        position,
-        dictionary: Dictionary::load(&DICTIONARY.read(txn)?)?,
-        agents: FastMap::default(),
-        checkpoint_at: now.mono,
-        checkpoint_wanted: false,
-        feeds_known: HashSet::new(),
-        feed_states: load_feed_states(&meta)?,
-        cursors: load_cursors(&CURSORS.read(txn)?)?,
-        riding: Riding::default(),
-        hours: HashSet::new(),
-    };
-    live.feeds_known = live.feed_states.keys().cloned().collect();
-    check_position(txn, &live)?;
-    replay(txn, &mut live)?;
-    Ok(live)
-}
-
-/// Where the journal stands in this transaction.
-pub(super) fn position(txn: &ReadTransaction) -> Result<Position, StoreError> {
-    let bytes = META.read(txn)?.get(KEY_POSITION)?;
-    let bytes = bytes.ok_or_else(|| META.damaged(KEY_POSITION, "it is missing"))?;
-    Position::read(&bytes).map_err(|error| META.damaged(KEY_POSITION, error))
-}
-
-fn load_feed_states(
-    meta: &ReadTable,
-) -> Result<HashMap<(SourceName, Feed), FeedState>, StoreError> {
-    let mut states = HashMap::new();
-    meta.scan_prefix(FEED_PREFIX, |key, value| {
-        let state: FeedState =
-            serde_json::from_slice(value).map_err(|error| META.damaged(key, error))?;
-        states.insert((state.source.clone(), state.feed), state);
-        Ok(())
-    })?;
-    Ok(states)
-}
-
-fn load_cursors(table: &ReadTable) -> Result<HashMap<DestinationName, Cursor>, StoreError> {
-    let mut cursors = HashMap::new();
-    table.scan_prefix(&[], |key, value| {
-        let name = std::str::from_utf8(key)
-            .ok()
-            .and_then(|text| DestinationName::new(text).ok())
-            .ok_or_else(|| CURSORS.damaged(key, "it is no destination"))?;
-        let cursor = rows::read_cursor(value).map_err(|error| CURSORS.damaged(key, error))?;
-        cursors.insert(name, cursor);
-        Ok(())
-    })?;
-    Ok(cursors)
-}
-
-/// What the destinations of a store had acknowledged.
-pub(super) fn read_cursors(
-    txn: &ReadTransaction,
-) -> Result<Vec<(DestinationName, DeliveryProgress)>, StoreError> {
-    let cursors = load_cursors(&CURSORS.read(txn)?)?;
-    let cursors = cursors.into_iter();
-    Ok(cursors
-        .map(|(name, cursor)| (name, cursor.progress))
-        .collect())
-}
-
-/// The journal's last block must end where the position says, unless its header is damaged: then
-/// the position is believed, and the block is set aside when it is read.
-fn check_position(txn: &ReadTransaction, live: &Live) -> Result<(), StoreError> {
     let table = match txn.open_table(JOURNAL) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => {
@@ -291,10 +214,58 @@ fn check_position(txn: &ReadTransaction, live: &Live) -> Result<(), StoreError> 
         }
         Err(other) => return Err(other.into()),
     };
-    let Some((key, value)) = redb::ReadableTable::last(&table)? else {
+    let mut live = Live {
+        store_id: StoreId::from_bits(store_id),
+        box_id,
+        installed_at,
+        position: beside::position_in(&table)?,
+        dictionary: Dictionary::load(&DICTIONARY.read(txn)?)?,
+        agents: FastMap::default(),
+        checkpoint_at: now.mono,
+        checkpoint_wanted: false,
+        feed_states: HashMap::new(),
+        feed_keys: HashMap::new(),
+        cursors: HashMap::new(),
+        cursor_keys: HashMap::new(),
+        riding: Riding::default(),
+        hours: HashSet::new(),
+    };
+    for (key, state) in beside::feed_states(&table)? {
+        let feed = (state.source.clone(), state.feed);
+        live.feed_keys.insert(feed.clone(), key);
+        live.feed_states.insert(feed, state);
+    }
+    for (key, name, cursor) in beside::cursors(&table)? {
+        live.cursor_keys.insert(name.clone(), key);
+        live.cursors.insert(name, cursor);
+    }
+    check_position(&table, live.position.last)?;
+    replay(txn, &mut live)?;
+    Ok(live)
+}
+
+/// What the destinations of a store had acknowledged; the file may be of any format.
+pub(super) fn read_cursors(
+    txn: &ReadTransaction,
+) -> Result<Vec<(DestinationName, DeliveryProgress)>, StoreError> {
+    let cursors = beside::cursors(&txn.open_table(JOURNAL)?)?.into_iter();
+    let former = upgrade::former_cursors(txn)?.into_iter();
+    Ok(cursors
+        .map(|(_, name, cursor)| (name, cursor))
+        .chain(former)
+        .map(|(name, cursor)| (name, cursor.progress))
+        .collect())
+}
+
+/// The journal's last block must end where the position says, unless its header is damaged: then
+/// the position is believed, and the block is set aside when it is read.
+fn check_position(
+    table: &impl ReadableTable<u64, &'static [u8]>,
+    last: RecordSeq,
+) -> Result<(), StoreError> {
+    let Some((key, value)) = table.range(..BESIDE)?.next_back().transpose()? else {
         return Ok(());
     };
-    let last = live.position.last;
     let header = codec::Header::check(value.value());
     let fits = match header {
         Ok(header) => header.first.get() == key.value() && header.range().last == last,

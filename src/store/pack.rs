@@ -68,8 +68,8 @@ impl Engine {
         let (count, bytes, _) = tail.ends[fits - 1];
         let last = RecordSeq::new(first.get() + count as u64 - 1);
         self.write(live, now, |txn, live| {
+            let mut table = txn.open_table(JOURNAL)?;
             if fits > 1 {
-                let mut table = txn.open_table(JOURNAL)?;
                 table.retain_in(first.get()..=last.get(), |_, _| false)?;
                 table.insert(first.get(), block.as_slice())?;
                 live.position.live_bytes += journal::allocated(block.len());
@@ -78,7 +78,7 @@ impl Engine {
             }
             live.position.packed = last;
             live.position.tail_bytes = live.position.tail_bytes.saturating_sub(bytes as u64);
-            super::append::write_position(txn, live)
+            super::beside::put_position(&mut table, &live.position)
         })?;
         Ok(true)
     }

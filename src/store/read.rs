@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::append::later;
+use super::beside;
 use super::codec::{BadBytes, Header, Reader, Slot, names, rows as record_rows};
 use super::dictionary::KIND_STATE_CODE;
 use super::engine::{Engine, lock};
 use super::journal::{self, Found};
 use super::live::Live;
-use super::open;
 use super::rows::{self, AgentRow};
 use super::tables::{
     AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, JOURNAL, Number, ROSTER, ROSTER_AGENT,
@@ -41,7 +41,7 @@ impl Engine {
         self.read(|txn| {
             // Appending, packing and deleting go on meanwhile: blocks fit the position of their
             // own transaction, and no other.
-            let position = open::position(txn)?;
+            let position = beside::position(txn)?;
             let head = position.last.min(known);
             if from < position.first {
                 let last = RecordSeq::new(position.first.get() - 1).min(head);

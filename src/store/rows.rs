@@ -121,8 +121,7 @@ pub(super) fn write_cursor(writer: &mut Writer, cursor: &Cursor) {
     writer.bytes.extend_from_slice(&json);
 }
 
-pub(super) fn read_cursor(bytes: &[u8]) -> Result<Cursor, BadBytes> {
-    let mut reader = Reader::new(bytes);
+pub(super) fn read_cursor(reader: &mut Reader<'_>) -> Result<Cursor, BadBytes> {
     let moved_at = reader.time_option()?;
     let json = reader.bytes(reader.remaining())?;
     let progress = serde_json::from_slice(json).map_err(|_| BadBytes("it is no progress"))?;

@@ -147,7 +147,7 @@ impl Engine {
         if kept.is_empty() {
             return Ok(());
         }
-        self.append_own(&mut self.lock_live(), &kept, now, |_, _| Ok(()))?;
+        self.append_own(&mut self.lock_live(), &kept, now, |_, _, _| Ok(()))?;
         salvaged.records += kept.len() as u64;
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Engine {
         if entries.is_empty() {
             return Ok(());
         }
-        self.append_own(&mut live, &entries, now, |_, _| Ok(()))
+        self.append_own(&mut live, &entries, now, |_, _, _| Ok(()))
     }
 }
 

@@ -126,9 +126,8 @@ impl Engine {
             self.write(live, now, |txn, live| {
                 let mut table = txn.open_table(JOURNAL)?;
                 table.retain_in(..upto.get(), |_, _| false)?;
-                drop(table);
                 forget_to(live, upto, bytes);
-                super::append::write_position(txn, live)
+                super::beside::put_position(&mut table, &live.position)
             })?;
         }
         Ok(records)
@@ -211,14 +210,13 @@ impl Engine {
                     })
                     .collect::<Result<Vec<_>, _>>()
             })?;
-            self.append_own(live, &missing, now, |txn, live| {
-                let mut journal_table = txn.open_table(JOURNAL)?;
+            self.append_own(live, &missing, now, |txn, table, live| {
                 let mut intervals = INTERVALS.write(txn)?;
                 for (header, len, slots, gone) in &emptied {
                     let slots: Vec<SlotRef<'_>> = slots.iter().map(Slot::as_slot_ref).collect();
                     let block =
                         codec::encode(header.store_id, header.first, header.journaled_at, &slots);
-                    journal_table.insert(header.first.get(), block.as_slice())?;
+                    table.insert(header.first.get(), block.as_slice())?;
                     live.position.live_bytes += journal::allocated(block.len());
                     let before = journal::allocated(*len);
                     live.position.live_bytes = live.position.live_bytes.saturating_sub(before);
@@ -273,9 +271,8 @@ impl Engine {
             return Ok(0);
         }
         let records = [again, lost].concat();
-        self.append_own(live, &records, now, |txn, live| {
-            txn.open_table(JOURNAL)?
-                .retain_in(..upto.get(), |_, _| false)?;
+        self.append_own(live, &records, now, |_, table, live| {
+            table.retain_in(..upto.get(), |_, _| false)?;
             forget_to(live, upto, bytes);
             live.position.expired += expired;
             Ok(())

@@ -10,7 +10,7 @@ use super::codec::{BadBytes, Writer};
 use crate::domain::ids::Feed;
 use crate::domain::interval::{INTERVAL_S, IntervalStart};
 
-/// First seq → block.
+/// First seq → block; behind them what [`super::beside`] keeps.
 pub(super) const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
 
 macro_rules! sealed_tables {
@@ -22,8 +22,6 @@ macro_rules! sealed_tables {
 }
 
 sealed_tables! {
-    /// Destination → what it acknowledged.
-    CURSORS = "cursors",
     /// Source, agent → the last state at the last checkpoint.
     AGENT_STATES = "agent_states",
     /// Source, interval, queue → the last revision. The interval comes before the queue so that
@@ -39,7 +37,7 @@ sealed_tables! {
     DICTIONARY = "dictionary",
     /// Destination, seq → a refused record.
     QUARANTINE = "quarantine",
-    /// Format, identity, position, feed states.
+    /// Format, identity.
     META = "meta",
 }
 
@@ -50,27 +48,28 @@ pub(super) struct SealedTable {
 }
 
 /// Bytes of the seal behind each value.
-const SEAL_BYTES: usize = 4;
+pub(super) const SEAL_BYTES: usize = 4;
+
+/// The seal of a value: over its table, key and bytes.
+pub(super) fn seal(table: &str, key: &[u8], body: &[u8]) -> [u8; SEAL_BYTES] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(table.as_bytes());
+    hasher.update(&[0]);
+    hasher.update(key);
+    hasher.update(body);
+    hasher.finalize().to_le_bytes()
+}
 
 impl SealedTable {
     pub(super) fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         TableDefinition::new(self.name)
     }
 
-    fn seal(self, key: &[u8], body: &[u8]) -> [u8; SEAL_BYTES] {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(self.name.as_bytes());
-        hasher.update(&[0]);
-        hasher.update(key);
-        hasher.update(body);
-        hasher.finalize().to_le_bytes()
-    }
-
     /// The value without its seal.
     pub(super) fn unseal<'v>(self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], StoreError> {
         let body = value
             .split_last_chunk::<SEAL_BYTES>()
-            .filter(|(body, seal)| self.seal(key, body) == **seal);
+            .filter(|(body, known)| seal(self.name, key, body) == **known);
         match body {
             Some((body, _)) => Ok(body),
             None => Err(self.damaged(key, "its checksum does not match")),
@@ -103,6 +102,8 @@ impl SealedTable {
 }
 
 type Bytes = &'static [u8];
+/// Key and value without its seal.
+type Entry = (Vec<u8>, Vec<u8>);
 
 /// A table in a write transaction.
 pub(super) struct WriteTable<'txn> {
@@ -114,7 +115,7 @@ impl WriteTable<'_> {
     /// Inserts or replaces; returns how many bytes the table's entries grew by.
     pub(super) fn put(&mut self, key: &[u8], body: Vec<u8>) -> Result<i64, StoreError> {
         let mut value = body;
-        let seal = self.table.seal(key, &value);
+        let seal = seal(self.table.name, key, &value);
         value.extend_from_slice(&seal);
         let grown = size(key.len(), value.len());
         let before = self.inner.insert(key, value.as_slice())?;
@@ -128,6 +129,21 @@ impl WriteTable<'_> {
             .transpose()
     }
 
+    /// Every entry whose key begins so, its value without the seal.
+    pub(super) fn entries(&self, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        for entry in self.inner.range(prefix..)? {
+            let (key, value) = entry?;
+            let key = key.value();
+            if !key.starts_with(prefix) {
+                break;
+            }
+            let value = self.table.unseal(key, value.value())?;
+            entries.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(entries)
+    }
+
     /// Removes; returns how many bytes the table's entries grew by (never above zero).
     pub(super) fn remove(&mut self, key: &[u8]) -> Result<i64, StoreError> {
         let before = self.inner.remove(key)?;
@@ -135,7 +151,8 @@ impl WriteTable<'_> {
     }
 }
 
-fn size(key: usize, value: usize) -> i64 {
+/// What an entry counts for.
+pub(super) fn size(key: usize, value: usize) -> i64 {
     i64::try_from(key + value).expect("a value is far below 2^63 bytes")
 }
 

@@ -8,13 +8,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use super::beside::{self, BESIDE};
+use super::codec::Reader;
 use super::engine::guarded;
+use super::live::{Cursor, Position};
 use super::open::{FORMAT, KEY_BACKUP, KEY_FORMAT, KEY_INSTALLED_AT, found_format, read_meta};
 use super::place::Place;
-use super::tables::META;
+use super::rows;
+use super::tables::{JOURNAL, META, SealedTable, body, feed_key};
 use super::{StoreError, StoreOptions};
+use crate::domain::health::FeedState;
+use crate::domain::ids::DestinationName;
 
 /// `meta`, since format 2: the version of the program that opened the store last.
 pub(super) const KEY_WRITTEN_BY: &[u8] = b"written_by";
@@ -44,11 +50,18 @@ struct Step {
 }
 
 /// Every step, oldest first.
-const STEPS: [Step; (FORMAT - FIRST) as usize] = [Step {
-    from: 1,
-    up: name_writer,
-    down: forget_writer,
-}];
+const STEPS: [Step; (FORMAT - FIRST) as usize] = [
+    Step {
+        from: 1,
+        up: name_writer,
+        down: forget_writer,
+    },
+    Step {
+        from: 2,
+        up: move_beside,
+        down: move_back,
+    },
+];
 
 /// 2: the store names the program that wrote it, so that an older one can say which to install.
 pub(super) fn name_writer(txn: &WriteTransaction) -> Result<(), StoreError> {
@@ -60,6 +73,85 @@ pub(super) fn name_writer(txn: &WriteTransaction) -> Result<(), StoreError> {
 fn forget_writer(txn: &WriteTransaction) -> Result<(), StoreError> {
     META.write(txn)?.remove(KEY_WRITTEN_BY)?;
     Ok(())
+}
+
+/// Until format 2: destination → what it acknowledged.
+const FORMER_CURSORS: SealedTable = SealedTable { name: "cursors" };
+/// `meta`, until format 2.
+const FORMER_POSITION: &[u8] = b"position";
+/// `meta`, until format 2: one entry a feed.
+const FORMER_FEEDS: &str = "feed";
+
+/// 3: what every commit changes lies in the journal's table, behind the blocks.
+fn move_beside(txn: &WriteTransaction) -> Result<(), StoreError> {
+    let mut journal = txn.open_table(JOURNAL)?;
+    let mut meta = META.write(txn)?;
+    let position = meta
+        .get(FORMER_POSITION)?
+        .ok_or_else(|| META.damaged(FORMER_POSITION, "it is missing"))?;
+    let position =
+        Position::read(&position).map_err(|error| META.damaged(FORMER_POSITION, error))?;
+    beside::put_position(&mut journal, &position)?;
+    meta.remove(FORMER_POSITION)?;
+    let feeds = meta.entries(format!("{FORMER_FEEDS}/").as_bytes())?;
+    for ((key, value), n) in feeds.into_iter().zip(0..) {
+        let state: FeedState =
+            serde_json::from_slice(&value).map_err(|error| META.damaged(&key, error))?;
+        beside::put_feed_state(&mut journal, beside::feed_key(n), &state)?;
+        meta.remove(&key)?;
+    }
+    let mut taken = Vec::new();
+    for (key, value) in FORMER_CURSORS.write(txn)?.entries(&[])? {
+        let (name, cursor) = former_cursor(&key, &value)?;
+        let key = beside::free_cursor_key(taken.iter().copied());
+        beside::put_cursor(&mut journal, key, &name, &cursor)?;
+        taken.push(key);
+    }
+    txn.delete_table(FORMER_CURSORS.definition())?;
+    Ok(())
+}
+
+fn move_back(txn: &WriteTransaction) -> Result<(), StoreError> {
+    let mut journal = txn.open_table(JOURNAL)?;
+    let mut meta = META.write(txn)?;
+    let position = beside::position_in(&journal)?;
+    meta.put(FORMER_POSITION, body(|w| position.write(w)))?;
+    for (_, state) in beside::feed_states(&journal)? {
+        let key = feed_key(FORMER_FEEDS, state.source.as_str(), state.feed);
+        meta.put(
+            &key,
+            serde_json::to_vec(&state).expect("a feed state is plain data"),
+        )?;
+    }
+    let mut cursors = FORMER_CURSORS.write(txn)?;
+    for (_, name, cursor) in beside::cursors(&journal)? {
+        let value = body(|w| rows::write_cursor(w, &cursor));
+        cursors.put(name.as_str().as_bytes(), value)?;
+    }
+    journal.retain_in(BESIDE.., |_, _| false)?;
+    Ok(())
+}
+
+fn former_cursor(key: &[u8], value: &[u8]) -> Result<(DestinationName, Cursor), StoreError> {
+    let name = std::str::from_utf8(key)
+        .ok()
+        .and_then(|text| DestinationName::new(text).ok())
+        .ok_or_else(|| FORMER_CURSORS.damaged(key, "it is no destination"))?;
+    let cursor = rows::read_cursor(&mut Reader::new(value))
+        .map_err(|error| FORMER_CURSORS.damaged(key, error))?;
+    Ok((name, cursor))
+}
+
+/// What the destinations of a store of format 1 or 2 had acknowledged.
+pub(super) fn former_cursors(
+    txn: &ReadTransaction,
+) -> Result<Vec<(DestinationName, Cursor)>, StoreError> {
+    let mut cursors = Vec::new();
+    FORMER_CURSORS.read(txn)?.scan_prefix(&[], |key, value| {
+        cursors.push(former_cursor(key, value)?);
+        Ok(())
+    })?;
+    Ok(cursors)
 }
 
 /// Brings an open database from an older format to the present one.

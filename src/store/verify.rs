@@ -9,20 +9,19 @@ use std::ops::ControlFlow;
 use redb::ReadTransaction;
 
 use super::StoreError;
+use super::beside;
 use super::codec::{Interner, Slot, names, rows as record_rows};
 use super::dictionary::{Dictionary, KIND_STATE_CODE, state_code_key};
 use super::engine::Engine;
 use super::fold;
 use super::journal;
 use super::live::Position;
-use super::open::{self, FEED_PREFIX};
 use super::rows::{self, AgentRow};
 use super::tables::{
-    AGENT_STATES, COVERAGE, CURSORS, DICTIONARY, INTERVALS, META, ROSTER, ROSTER_AGENT,
+    AGENT_STATES, COVERAGE, DICTIONARY, INTERVALS, JOURNAL, META, ROSTER, ROSTER_AGENT,
     ROSTER_QUEUE, ReadTable, SEALED, TIME_INDEX, agent_key, body, coverage_key, feed_key,
     interval_key, roster_key,
 };
-use crate::domain::health::FeedState;
 use crate::domain::ids::{Feed, RecordSeq, SeqRange, SourceName};
 use crate::domain::record::Record;
 
@@ -83,6 +82,7 @@ fn check_seals(txn: &ReadTransaction) -> Result<(), StoreError> {
     for table in SEALED {
         table.read(txn)?.scan(&[], &[], |_, _| Ok(true))?;
     }
+    // What lies beside the blocks is read, and so checked, by what follows.
     Ok(())
 }
 
@@ -116,7 +116,7 @@ impl Check {
         ];
         Ok(Self {
             found: Verified::default(),
-            position: open::position(txn)?,
+            position: beside::position(txn)?,
             dictionary: Dictionary::load(&DICTIONARY.read(txn)?)?,
             tables,
             time_index: TIME_INDEX.read(txn)?,
@@ -380,12 +380,7 @@ impl Check {
         let kept_all = self.position.first == RecordSeq::new(1) && self.holes.is_empty();
         self.found.feeds_balanced = kept_all;
         let meta = META.read(txn)?;
-        let mut states: Vec<FeedState> = Vec::new();
-        meta.scan_prefix(FEED_PREFIX, |key, value| {
-            states.push(serde_json::from_slice(value).map_err(|e| META.damaged(key, e))?);
-            Ok(())
-        })?;
-        for state in states {
+        for (_, state) in beside::feed_states(&txn.open_table(JOURNAL)?)? {
             let (source, feed) = (state.source.as_str(), state.feed);
             if !state.counts.rows_balance() {
                 self.found
@@ -411,11 +406,8 @@ impl Check {
     fn destinations(&mut self, txn: &ReadTransaction) -> Result<(), StoreError> {
         let last = self.position.last;
         let found = &mut self.found;
-        CURSORS.read(txn)?.scan_prefix(&[], |key, value| {
-            let progress = rows::read_cursor(value)
-                .map_err(|error| CURSORS.damaged(key, error))?
-                .progress;
-            let name = key.escape_ascii();
+        for (_, name, cursor) in beside::cursors(&txn.open_table(JOURNAL)?)? {
+            let progress = cursor.progress;
             let ascending = progress.done.is_sorted_by(|a, b| a.last < b.first);
             if !ascending || progress.done.last().is_some_and(|range| range.last > last) {
                 found.problem(|| format!("the cursor of {name} is not within the journal"));
@@ -425,8 +417,7 @@ impl Check {
             if done != counted {
                 found.problem(|| format!("{name} has {done} seqs done, and counted {counted}"));
             }
-            Ok(())
-        })?;
+        }
         Ok(())
     }
 }

@@ -6,13 +6,16 @@ use thrio_edge::domain::ids::{Feed, SeqRange};
 use thrio_edge::domain::record::{CoverageStatus, Record, RosterChange};
 use thrio_edge::domain::timestamp::Now;
 use thrio_edge::store::{
-    Commit, DeliveryProgress, OpenOrigin, PlantedBug, SimulatedDisk, Store, StoreError,
+    Commit, DeliveryProgress, OpenOrigin, Opened, PlantedBug, SimulatedDisk, Store, StoreError,
 };
 
 use crate::support::*;
 
 fn open_on(disk: &SimulatedDisk, now: Now) -> Store {
-    let opened = Store::open_simulated(disk.clone(), &options(Path::new("")), now).unwrap();
+    healthy(Store::open_simulated(disk.clone(), &options(Path::new("")), now).unwrap())
+}
+
+fn healthy(opened: Opened) -> Store {
     assert!(
         !matches!(opened.origin, OpenOrigin::Replaced { .. }),
         "a healthy disk was taken for damaged: {:?}",
@@ -282,8 +285,8 @@ fn answers(store: &Store) -> bool {
 /// Opens the disk; the power may fail (and an error may come) once more while it does.
 fn open_again(disk: &SimulatedDisk, now: Now) -> Store {
     for _ in 0..3 {
-        if Store::open_simulated(disk.clone(), &options(Path::new("")), now).is_ok() {
-            break;
+        if let Ok(opened) = Store::open_simulated(disk.clone(), &options(Path::new("")), now) {
+            return healthy(opened);
         }
     }
     open_on(disk, now)
