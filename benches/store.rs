@@ -84,14 +84,20 @@ fn at(s: u64) -> Now {
     }
 }
 
-fn open(folder: &Path) -> Store {
+fn options(folder: &Path) -> StoreOptions {
     let mut options = StoreOptions::new(
         PathBuf::from(folder),
         BoxId::new("bench").expect("a box id"),
     );
     options.retention = Duration::ZERO;
     options.min_free = 0;
-    Store::open(&options, at(0)).expect("a fresh folder").store
+    options
+}
+
+fn open(folder: &Path) -> Store {
+    Store::open(&options(folder), at(0))
+        .expect("a fresh folder")
+        .store
 }
 
 fn timed(clock: &SystemClock, work: impl FnOnce()) -> f64 {
@@ -109,7 +115,7 @@ fn append(clock: &SystemClock, load: &mut Load) {
     );
     let store = open(ours.path());
     let db = Database::builder()
-        .set_cache_size(8 << 20)
+        .set_cache_size(options(bare.path()).cache_bytes)
         .create(bare.path().join("bare.redb"))
         .expect("a fresh file");
     let (mut store_s, mut bare_s, mut encode_s) = (0.0, 0.0, 0.0);

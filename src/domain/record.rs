@@ -354,7 +354,7 @@ pub struct AgentChange {
     /// What happened.
     pub change: RosterChange,
     /// The details from then on (the last known ones for `Closed`).
-    pub details: AgentDetails,
+    pub details: Box<AgentDetails>,
     /// The time of the import (or poll) that saw it.
     pub valid_from: WallTime,
     /// When the id was first seen at all.

@@ -120,11 +120,11 @@ pub fn provisional_agent(
         source: source.clone(),
         agent: agent.clone(),
         change: RosterChange::Added,
-        details: AgentDetails {
+        details: Box::new(AgentDetails {
             username: username.map(str::to_owned),
             is_active: true,
             ..AgentDetails::default()
-        },
+        }),
         valid_from: seen_at,
         first_seen: seen_at,
         provisional: true,

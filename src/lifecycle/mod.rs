@@ -2,6 +2,7 @@
 
 pub mod daemonize;
 pub mod exit;
+pub mod heap;
 pub mod log_file;
 pub mod logging;
 pub mod panics;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redb::WriteTransaction;
 
 use super::beside::{self, JournalTable};
-use super::codec::{self, BLOCK_RECORDS_MAX, Reader, SlotRef};
+use super::codec::{self, BLOCK_RECORDS_MAX, FastMap, Reader, SlotRef};
 use super::engine::{Engine, lock};
 use super::fold::{self, Folded};
 use super::journal;
@@ -160,22 +160,28 @@ impl Engine {
     }
 }
 
+/// A feed and its key in the journal.
+type FeedKey = ((SourceName, Feed), u64);
+
 /// What a committed transaction leaves to be taken over.
 pub(super) struct Taken {
     folded: Folded,
     checkpointed: bool,
     /// Keys of feeds that were written for the first time.
-    feeds: Vec<((SourceName, Feed), u64)>,
+    feeds: Vec<FeedKey>,
     /// Keys of destinations, none for those that are forgotten.
     cursors: Vec<(DestinationName, Option<u64>)>,
 }
 
 pub(super) fn take_over(live: &mut Live, taken: Taken, now: Now) {
     if taken.checkpointed {
-        live.agents.clear();
+        // A new one: what the first poll of a large centre took is not needed again.
+        live.agents = FastMap::default();
         live.checkpoint_at = now.mono;
     } else {
-        live.agents.extend(taken.folded.agents);
+        for (key, row) in taken.folded.agents {
+            fold::take_state(&mut live.agents, key, row);
+        }
     }
     if live.hours.len() + taken.folded.hours.len() > HOURS_REMEMBERED_MAX {
         live.hours.clear();
@@ -316,7 +322,7 @@ fn put_feed_states(
     live: &Live,
     commit: &Commit<'_>,
     grown: &mut i64,
-) -> Result<Vec<((SourceName, Feed), u64)>, StoreError> {
+) -> Result<Vec<FeedKey>, StoreError> {
     let mut given = Vec::new();
     for state in by_feed(live, commit.feed_states).values() {
         let feed = (state.source.clone(), state.feed);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::codec::Block;
 
 /// Two lanes of a destination, times two destinations. A block holds at most 5,000 records of
-/// some 300 bytes: 6 MiB in all.
+/// 128 bytes: 2.5 MiB in all.
 const BLOCKS_KEPT: usize = 4;
 
 /// Least recently used first. A block is known by its first seq, its length and its CRC, so that

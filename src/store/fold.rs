@@ -1,5 +1,7 @@
 //! The state tables follow from the records: this is how, record by record (invariant 1).
 
+use std::collections::hash_map::Entry;
+
 use redb::WriteTransaction;
 
 use super::StoreError;
@@ -19,7 +21,8 @@ const HOUR_MS: i64 = 3_600_000;
 /// What a fold leaves to be taken over once its transaction is committed.
 #[derive(Debug, Default)]
 pub(super) struct Folded {
-    pub(super) agents: FastMap<(SourceNumber, Number), AgentRow>,
+    /// What transactions say of agents, in their order.
+    pub(super) agents: Vec<(AgentKey, AgentRow)>,
     pub(super) hours: Vec<[u8; 7]>,
     pub(super) grown: i64,
 }
@@ -76,7 +79,7 @@ pub(super) fn fold<'r>(
         match record {
             Record::Transaction(change) => {
                 let key = (source, live.dictionary.agent(&change.agent));
-                fold_agent(key, &mut folded.agents, &live.agents, change, seq);
+                folded.agents.push((key, agent_row(change, seq)));
             }
             other => folded.grown += tables.put(&mut live.dictionary, source, other, seq)?,
         }
@@ -84,18 +87,21 @@ pub(super) fn fold<'r>(
     Ok(folded)
 }
 
-/// The later of two transactions of an agent is its state. "Later" goes by `started_at`, so that
-/// salvaged records, which are journaled after newer ones, do not turn the clock back.
-fn fold_agent(
-    key: (SourceNumber, Number),
-    into: &mut FastMap<(SourceNumber, Number), AgentRow>,
-    before: &FastMap<(SourceNumber, Number), AgentRow>,
-    change: &StateTransaction,
-    seq: RecordSeq,
-) {
-    let known = into.get(&key).or_else(|| before.get(&key));
-    if known.is_none_or(|row| row.since <= change.started_at) {
-        into.insert(key, agent_row(change, seq));
+/// Source and agent.
+pub(super) type AgentKey = (SourceNumber, Number);
+
+/// Takes what a transaction says of its agent. The later of two is the agent's state; "later" goes
+/// by `started_at`, so that salvaged records, which are journaled after newer ones, do not turn the
+/// clock back.
+pub(super) fn take_state(agents: &mut FastMap<AgentKey, AgentRow>, key: AgentKey, row: AgentRow) {
+    match agents.entry(key) {
+        Entry::Occupied(known) if known.get().since > row.since => {}
+        Entry::Occupied(mut known) => {
+            known.insert(row);
+        }
+        Entry::Vacant(new) => {
+            new.insert(row);
+        }
     }
 }
 

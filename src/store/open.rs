@@ -10,7 +10,7 @@ use super::beside::{self, BESIDE};
 use super::codec::{self, FastMap, Interner, Reader, Slot};
 use super::dictionary::Dictionary;
 use super::engine::{Engine, guarded};
-use super::fold;
+use super::fold::{self, AgentKey};
 use super::journal;
 use super::live::{Live, Position, Riding};
 use super::place::Place;
@@ -296,7 +296,7 @@ fn replay(txn: &ReadTransaction, live: &mut Live) -> Result<(), StoreError> {
                         live.dictionary.source(&change.source),
                         live.dictionary.agent(&change.agent),
                     );
-                    replay_one(live, key, fold::agent_row(change, seq));
+                    fold::take_state(&mut live.agents, key, fold::agent_row(change, seq));
                 }
             }
         }
@@ -304,26 +304,24 @@ fn replay(txn: &ReadTransaction, live: &mut Live) -> Result<(), StoreError> {
     })
 }
 
-fn replay_one(live: &mut Live, key: (u16, u32), row: AgentRow) {
-    let known = live.agents.get(&key);
-    if known.is_none_or(|known| known.since <= row.since) {
-        live.agents.insert(key, row);
-    }
-}
-
 /// Writes the agents that changed since the checkpoint into the table; the later state wins.
 pub(super) fn write_checkpoint(
     txn: &redb::WriteTransaction,
     live: &mut Live,
-    fresh: &FastMap<(u16, u32), AgentRow>,
+    fresh: &[(AgentKey, AgentRow)],
 ) -> Result<i64, StoreError> {
     let mut table = AGENT_STATES.write(txn)?;
     let mut grown = 0;
-    let older = live
-        .agents
-        .iter()
-        .filter(|(key, _)| !fresh.contains_key(key));
-    for (&(source, agent), row) in older.chain(fresh) {
+    let known = live.agents.iter();
+    let mut rows: Vec<(&AgentKey, &AgentRow)> = known
+        .chain(fresh.iter().map(|(key, row)| (key, row)))
+        .collect();
+    // By key, so that neighbours in the table come together; of one agent the later word last.
+    rows.sort_by_key(|(key, row)| (**key, row.since));
+    for same in rows.chunk_by(|a, b| a.0 == b.0) {
+        let Some(&(&(source, agent), row)) = same.last() else {
+            continue;
+        };
         let key = super::tables::agent_key(source, agent);
         let stored = table.get(&key)?;
         let stored = stored

@@ -62,11 +62,11 @@ fn agent() -> Record {
         source: source(),
         agent: AgentId::new("a-1").unwrap(),
         change: RosterChange::Added,
-        details: AgentDetails {
+        details: Box::new(AgentDetails {
             username: Some("ada@example.com".to_owned()),
             display_name: Some("Ada".to_owned()),
             ..AgentDetails::default()
-        },
+        }),
         valid_from: at(0, 0),
         first_seen: at(0, 0),
         provisional: false,

@@ -98,11 +98,11 @@ pub(crate) fn agent(id: &str, from_ms: i64, name: &str) -> AgentChange {
         source: source(),
         agent: AgentId::new(id).expect("an id"),
         change: RosterChange::Changed,
-        details: AgentDetails {
+        details: Box::new(AgentDetails {
             display_name: Some(name.to_owned()),
             is_active: true,
             ..AgentDetails::default()
-        },
+        }),
         valid_from: WallTime::from_ms(from_ms),
         first_seen: WallTime::from_ms(1),
         provisional: false,

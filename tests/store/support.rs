@@ -124,7 +124,7 @@ pub(crate) fn agent_change(agent: u32, change: RosterChange) -> Record {
         source: source(),
         agent: AgentId::new(&format!("agent-{agent:05}")).unwrap(),
         change,
-        details: thrio_edge::domain::agent::AgentDetails::default(),
+        details: Box::default(),
         valid_from: at(0).wall,
         first_seen: at(0).wall,
         provisional: true,

@@ -255,11 +255,11 @@ pub(crate) fn agent(source: &str, id: &str) -> Record {
         source: SourceName::new(source).expect("a name"),
         agent: AgentId::new(id).expect("an id"),
         change: RosterChange::Added,
-        details: AgentDetails {
+        details: Box::new(AgentDetails {
             display_name: Some("Kim".to_owned()),
             is_active: true,
             ..AgentDetails::default()
-        },
+        }),
         valid_from: START,
         first_seen: START,
         provisional: false,

@@ -94,7 +94,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.execute_batch(
         "PRAGMA synchronous = FULL;
-         PRAGMA cache_size = -4096;
+         PRAGMA cache_size = -2048;
          PRAGMA temp_store = MEMORY;",
     )?;
     connection.pragma_update(None, "journal_size_limit", 2 * LOG_BYTES)?;

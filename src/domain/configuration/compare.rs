@@ -264,7 +264,7 @@ impl Entry for AgentEntry {
     }
 
     fn same_details(&self, version: &AgentChange) -> bool {
-        self.details == version.details
+        self.details == *version.details
     }
 
     fn version(&self, source: &SourceName, opening: Opening) -> AgentChange {
@@ -272,7 +272,7 @@ impl Entry for AgentEntry {
             source: source.clone(),
             agent: self.id.clone(),
             change: opening.change,
-            details: self.details.clone(),
+            details: Box::new(self.details.clone()),
             valid_from: opening.valid_from,
             first_seen: opening.first_seen,
             provisional: false,

@@ -11,7 +11,7 @@ use crate::domain::roster::Roster;
 /// The slot of a row that was not taken.
 const REJECTED: Slot = Slot::MAX;
 
-/// The rows of one answer, found. The buffers are kept from poll to poll.
+/// The rows of one answer, found. The buffers of the rows are kept from poll to poll.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     rows: Vec<(Slot, TextIndex)>,
@@ -45,8 +45,9 @@ impl Listing {
         self.rows.clear();
         self.listed_by.clear();
         self.listed_by.resize(known.agents.len(), 0);
-        self.fresh.clear();
-        self.fresh_index.clear();
+        // Not cleared: the first poll finds thousands, and the later ones hardly any.
+        self.fresh = Vec::new();
+        self.fresh_index = HashMap::new();
         self.rejected.clear();
         let mut expected = 0;
         for (number, row) in (1..).zip(snapshot.rows()) {

@@ -48,7 +48,7 @@ pub(crate) fn read_agent(
         source,
         agent,
         change,
-        details: AgentDetails {
+        details: Box::new(AgentDetails {
             username: text()?,
             first_name: text()?,
             last_name: text()?,
@@ -56,7 +56,7 @@ pub(crate) fn read_agent(
             email: text()?,
             time_zone: text()?,
             is_active: flags & ACTIVE != 0,
-        },
+        }),
         valid_from,
         first_seen,
         provisional: flags & PROVISIONAL != 0,

@@ -76,12 +76,12 @@ fn one_of_each() -> Vec<Record> {
             source: source(),
             agent: AgentId::new("kim").unwrap(),
             change: RosterChange::Changed,
-            details: AgentDetails {
+            details: Box::new(AgentDetails {
                 username: Some("kim".to_owned()),
                 first_name: Some(String::new()),
                 is_active: true,
                 ..AgentDetails::default()
-            },
+            }),
             valid_from: AT,
             first_seen: WallTime::from_ms(-1),
             provisional: false,

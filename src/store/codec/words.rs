@@ -5,29 +5,43 @@ use std::cell::Cell;
 use super::FastMap;
 use super::bytes::{BadBytes, Reader, Writer};
 
+/// Which text, by where it lies: texts are interned, so that most are compared without being read.
+type Place = (usize, usize);
+
+fn place(text: &str) -> Place {
+    (text.as_ptr() as usize, text.len())
+}
+
 /// The distinct texts of one kind in one block, with their positions.
 #[derive(Debug, Default)]
 pub(super) struct Words<'a> {
     sorted: Vec<&'a str>,
-    position: FastMap<&'a str, u64>,
+    /// Of each place: one text may lie in several.
+    position: FastMap<Place, u64>,
     /// The text that was asked for last: runs of one source are the rule.
-    last: Cell<Option<(&'a str, u64)>>,
+    last: Cell<Option<(Place, u64)>>,
 }
 
 impl<'a> Words<'a> {
     pub(super) fn collect(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut position: FastMap<&str, u64> = FastMap::default();
-        let mut last: Option<&str> = None;
+        let mut position: FastMap<Place, u64> = FastMap::default();
+        position.reserve(texts.size_hint().0);
+        let mut found: Vec<(u64, &str)> = Vec::new();
+        let mut last = None;
         for text in texts {
-            if !last.is_some_and(|last| std::ptr::eq(last, text)) {
-                position.insert(text, 0);
-                last = Some(text);
+            let place = place(text);
+            if last != Some(place) && position.insert(place, 0).is_none() {
+                found.push((beginning(text), text));
             }
+            last = Some(place);
         }
-        let mut sorted: Vec<&str> = position.keys().copied().collect();
-        sorted.sort_unstable();
-        for (text, n) in sorted.iter().zip(0..) {
-            position.insert(text, n);
+        found.sort_unstable();
+        let mut sorted: Vec<&str> = Vec::with_capacity(found.len());
+        for (_, text) in found {
+            if sorted.last() != Some(&text) {
+                sorted.push(text);
+            }
+            position.insert(place(text), sorted.len() as u64 - 1);
         }
         Self {
             sorted,
@@ -38,13 +52,14 @@ impl<'a> Words<'a> {
 
     /// The position of a text that was among those collected.
     pub(super) fn of(&self, text: &'a str) -> u64 {
+        let place = place(text);
         if let Some((last, known)) = self.last.get()
-            && std::ptr::eq(last, text)
+            && last == place
         {
             return known;
         }
-        let position = *self.position.get(text).expect("every text was collected");
-        self.last.set(Some((text, position)));
+        let position = *self.position.get(&place).expect("every text was collected");
+        self.last.set(Some((place, position)));
         position
     }
 
@@ -115,15 +130,33 @@ fn shared_prefix(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count()
 }
 
+/// The first bytes as one number that sorts as they do, so that few texts are compared whole.
+fn beginning(text: &str) -> u64 {
+    let mut first = [0; 8];
+    let len = text.len().min(8);
+    first[..len].copy_from_slice(&text.as_bytes()[..len]);
+    u64::from_be_bytes(first)
+}
+
+/// The value of each lower-case hexadecimal digit; others have [`NO_DIGIT`].
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        nibbles[digit(value) as usize] = value;
+        value += 1;
+    }
+    nibbles
+};
+const NO_DIGIT: u8 = 0x80;
+
 fn is_hex(bytes: &[u8]) -> bool {
-    bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    let any = bytes.iter().fold(0, |any, byte| any | nibble(*byte));
+    any & NO_DIGIT == 0
 }
 
 const fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => digit - b'a' + 10,
-    }
+    NIBBLES[digit as usize]
 }
 
 const fn digit(nibble: u8) -> u8 {
@@ -151,6 +184,20 @@ mod tests {
     #[test]
     fn texts_of_any_kind_come_back() {
         check(&["Ä", "Á", "Verfügbar", "verf", "", "abc", "abcd", "0", "00"]);
+    }
+
+    #[test]
+    fn one_text_in_two_places_is_one_word() {
+        let (first, second) = ("Siesta".to_owned(), "Siesta".to_owned());
+        let once = check(&[&first]);
+        assert_eq!(check(&[&first, "Lunch", &second]), once + 2 + "Lunch".len());
+    }
+
+    #[test]
+    fn words_are_sorted_as_their_bytes_are() {
+        let words = Words::collect(["b", "", "a\0", "abcdefghi", "a", "abcdefgh"].into_iter());
+        let sorted = ["", "a", "a\0", "abcdefgh", "abcdefghi", "b"];
+        assert_eq!(words.sorted, sorted);
     }
 
     #[test]

@@ -214,11 +214,11 @@ fn imported(id: &str, username: &str) -> Record {
         source: SourceName::new("main").unwrap(),
         agent: AgentId::new(id).unwrap(),
         change: RosterChange::Added,
-        details: AgentDetails {
+        details: Box::new(AgentDetails {
             username: Some(username.to_owned()),
             is_active: true,
             ..AgentDetails::default()
-        },
+        }),
         valid_from: wall(0.0),
         first_seen: wall(0.0),
         provisional: false,
