@@ -90,8 +90,6 @@ fn restored(
 }
 
 impl FeedLogic for ConfigurationFeed {
-    const REUSES_ANSWER: bool = false;
-
     type Call = ConfigurationCall;
     type Answer = ConfigurationAnswer;
     type Command = ConfigurationCommand;
@@ -180,13 +178,9 @@ impl FeedLogic for ConfigurationFeed {
     fn ask(
         source: &mut dyn Source,
         call: &ConfigurationCall,
-        answer: &mut Option<ConfigurationAnswer>,
-    ) -> (Timing, Result<(), CallFailure>) {
+    ) -> (Timing, Result<ConfigurationAnswer, CallFailure>) {
         match source.configuration(*call) {
-            Ok(answered) => {
-                *answer = Some(answered.value);
-                (answered.timing, Ok(()))
-            }
+            Ok(answered) => (answered.timing, Ok(answered.value)),
             Err(error) => (error.timing, Err(error.failure())),
         }
     }

@@ -142,8 +142,6 @@ fn restored(
 }
 
 impl FeedLogic for HistoricalFeed {
-    const REUSES_ANSWER: bool = false;
-
     type Call = HistoricalCall;
     type Answer = HistoricalAnswer;
     type Command = HistoricalCommand;
@@ -233,13 +231,9 @@ impl FeedLogic for HistoricalFeed {
     fn ask(
         source: &mut dyn Source,
         call: &HistoricalCall,
-        answer: &mut Option<HistoricalAnswer>,
-    ) -> (Timing, Result<(), CallFailure>) {
+    ) -> (Timing, Result<HistoricalAnswer, CallFailure>) {
         match source.historical(call) {
-            Ok(answered) => {
-                *answer = Some(answered.value);
-                (answered.timing, Ok(()))
-            }
+            Ok(answered) => (answered.timing, Ok(answered.value)),
             Err(error) => (error.timing, Err(error.failure())),
         }
     }

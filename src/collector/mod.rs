@@ -33,9 +33,6 @@ const COMMANDS_MAX: usize = 64;
 
 /// What is particular to one kind of feed: its machine, and how a call of it is made.
 pub trait FeedLogic: Send {
-    /// Whether the buffer of an answer is kept for the next one; else it is freed at once.
-    const REUSES_ANSWER: bool;
-
     /// What the machine asks for.
     type Call: Clone + Send;
     /// What comes back.
@@ -80,12 +77,11 @@ pub trait FeedLogic: Send {
     /// What `status` shows beside the feed's state.
     fn detail(&self, now: Now) -> FeedDetail;
 
-    /// Makes the call, the one part that blocks; a reused buffer comes and goes as `answer`.
+    /// Makes the call, the one part that blocks.
     fn ask(
         source: &mut dyn Source,
         call: &Self::Call,
-        answer: &mut Option<Self::Answer>,
-    ) -> (Timing, Result<(), CallFailure>);
+    ) -> (Timing, Result<Self::Answer, CallFailure>);
 }
 
 /// The worker of one feed, without its thread.

@@ -68,8 +68,6 @@ fn restored(
 }
 
 impl FeedLogic for RealtimeFeed {
-    const REUSES_ANSWER: bool = true;
-
     type Call = RealtimeCall;
     type Answer = Snapshot;
     type Command = RealtimeCommand;
@@ -127,10 +125,10 @@ impl FeedLogic for RealtimeFeed {
     fn ask(
         source: &mut dyn Source,
         call: &RealtimeCall,
-        answer: &mut Option<Snapshot>,
-    ) -> (Timing, Result<(), CallFailure>) {
-        match source.realtime(call, answer.get_or_insert_default()) {
-            Ok(answered) => (answered.timing, Ok(())),
+    ) -> (Timing, Result<Snapshot, CallFailure>) {
+        let mut answer = Snapshot::default();
+        match source.realtime(call, &mut answer) {
+            Ok(answered) => (answered.timing, Ok(answer)),
             Err(error) => (error.timing, Err(error.failure())),
         }
     }

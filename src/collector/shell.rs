@@ -30,9 +30,8 @@ where
     L: FeedLogic + 'static,
 {
     std::thread::Builder::new().name(name).spawn(move || {
-        let mut answer = None;
         while !waker.token().is_stopped() {
-            let until = step(&mut worker, source.as_mut(), &*clock, &mut answer);
+            let until = step(&mut worker, source.as_mut(), &*clock);
             let wait = clock.real(until.since(clock.now().mono));
             if !wait.is_zero() {
                 waker.wait(wait.min(STEP_MAX));
@@ -46,23 +45,14 @@ fn step<L: FeedLogic>(
     worker: &mut FeedWorker<L>,
     source: &mut dyn Source,
     clock: &dyn Clock,
-    answer: &mut Option<L::Answer>,
 ) -> MonoTime {
     let now = clock.now();
     match worker.begin(now) {
         Ok(Do::WaitUntil(until)) => until,
         Ok(Do::Call(call)) => {
-            let (timing, asked) = L::ask(source, &call, answer);
-            let outcome = asked.as_ref().map(|()| {
-                answer
-                    .as_ref()
-                    .expect("a call that succeeded left its answer")
-            });
-            let completed = worker.complete(clock.now(), timing, outcome);
-            if !L::REUSES_ANSWER {
-                *answer = None;
-            }
-            match completed {
+            // Freed before the next one: a large centre's answer takes megabytes.
+            let (timing, answer) = L::ask(source, &call);
+            match worker.complete(clock.now(), timing, answer.as_ref()) {
                 Ok(()) => now.mono,
                 Err(error) => {
                     tracing::error!(%error, "what the source answered could not be journaled");

@@ -58,6 +58,11 @@ impl Roster {
         self.agents.get(id).copied()
     }
 
+    /// The id itself, so that whoever keeps it shares its text.
+    pub fn agent_id(&self, id: &str) -> Option<&AgentId> {
+        self.agents.get_key_value(id).map(|(id, _)| id)
+    }
+
     /// The agent that logs in with this name; of two, the one imported last.
     pub fn agent_by_username(&self, username: &str) -> Option<&AgentId> {
         self.usernames.get(username)

@@ -85,10 +85,13 @@ impl Listing {
         if let Some(&slot) = self.fresh_index.get(id) {
             return Ok((slot, text));
         }
-        let id = AgentId::new(id).map_err(|error| match error {
-            IdError::Empty { .. } => RejectReason::MissingId,
-            _ => RejectReason::TooLong,
-        })?;
+        let id = match roster.agent_id(id) {
+            Some(known) => known.clone(),
+            None => AgentId::new(id).map_err(|error| match error {
+                IdError::Empty { .. } => RejectReason::MissingId,
+                _ => RejectReason::TooLong,
+            })?,
+        };
         let slot = Slot::try_from(self.listed_by.len()).expect("far fewer agents than 2^32");
         self.listed_by.push(0);
         self.fresh_index.insert(id.clone(), slot);
