@@ -1,11 +1,12 @@
 //! The figures of the real process (architecture §8): `cargo bench --bench process`.
 //!
 //! How long it takes from its start to ready after a SIGKILL with 2 GB stored, against the same
-//! with an empty store; and the most memory it ever took (`VmHWM`) beside a Thrio of preset XL,
-//! with an empty backlog and with ten million records of it. `THRIO_EDGE_BENCH_MINUTES` says how
-//! long the memory is watched (2 by default). Last, ten million records are drained into SQLite
-//! with `retention_days = 0`: the memory meanwhile, when the disk has its room back, and how late
-//! the latest poll was. A word (`start`, `memory`, `drain`) names one of the three.
+//! with an empty store; and its memory beside a Thrio of preset XL, resident then and at most
+//! (`VmRSS`, `VmHWM`), with an empty backlog and with ten million records of it.
+//! `THRIO_EDGE_BENCH_MINUTES` says how long the memory is watched (2 by default). Last, ten million
+//! records are drained into SQLite with `retention_days = 0`: the memory meanwhile, when the disk
+//! has its room back, and how late the latest poll was. A word (`start`, `memory`, `drain`) names
+//! one of the three; `THRIO_EDGE_MEASURED_PROGRAM` another program than the one built beside.
 
 #[path = "support/load.rs"]
 mod load;
@@ -78,7 +79,7 @@ impl Site {
     /// Starts the process and waits until it is ready; answers how long that took.
     fn start(&self) -> (Life, Duration) {
         let clock = SystemClock::new();
-        let child = Command::new(env!("CARGO_BIN_EXE_thrio-edge"))
+        let child = Command::new(program())
             .args(["run", "--config"])
             .arg(self.config_file())
             .stderr(Stdio::null())
@@ -97,6 +98,12 @@ impl Site {
     }
 }
 
+/// The program that was built for the bench, or the one that the variable names, as it is packaged.
+fn program() -> PathBuf {
+    let named = std::env::var_os("THRIO_EDGE_MEASURED_PROGRAM");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_thrio-edge").into(), PathBuf::from)
+}
+
 /// A running box; it ends with SIGKILL.
 struct Life {
     child: Child,
@@ -105,9 +112,18 @@ struct Life {
 impl Life {
     /// The most memory that it ever had resident, in MiB.
     fn most_resident_mib(&self) -> f64 {
+        self.mib("VmHWM:")
+    }
+
+    /// What it has resident now, in MiB.
+    fn resident_mib(&self) -> f64 {
+        self.mib("VmRSS:")
+    }
+
+    fn mib(&self, field: &str) -> f64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(path).expect("it lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
         let kib: u32 = kib
             .and_then(|kib| kib.parse().ok())
@@ -179,9 +195,10 @@ fn memory(thrio: &Server, backlog: u64) {
         .map(|feed| format!("{} {}", feed.feed, feed.counts.rows_received))
         .collect();
     println!(
-        "memory at preset XL after {minutes} min, backlog {}: {:.1} MiB at most (goal 48); rows \
-         received: {}",
+        "memory at preset XL after {minutes} min, backlog {}: {:.1} MiB (goal 48), {:.1} at most \
+         since the start; rows received: {}",
         status.destinations[0].backlog,
+        life.resident_mib(),
         life.most_resident_mib(),
         rows.join(", ")
     );
