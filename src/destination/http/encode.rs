@@ -1,16 +1,15 @@
 //! A batch as the bytes of a body: written straight from the records into one buffer that is kept,
 //! because a backlog of millions goes through here.
 
-use std::io::Write as _;
-
 use serde::Serialize;
 
+use super::json;
 use super::options::Format;
 use super::protocol::types;
-use super::protocol::{Claim, type_of};
+use super::protocol::{Claim, TYPE_PREFIX, type_of};
 use crate::domain::batch::{Batch, CurrentState};
 use crate::domain::health::Heartbeat;
-use crate::domain::ids::{BoxId, SourceName, StoreId};
+use crate::domain::ids::{BoxId, RecordSeq, SourceName, StoreId};
 use crate::domain::record::{AgentChange, QueueChange, Record, SequencedRecord};
 
 /// A buffer that once held a roster is not kept at its size for ever.
@@ -144,7 +143,7 @@ impl Encoder {
         let record = &entry.record;
         self.separate();
         self.put("{\"specversion\":\"1.0\",\"id\":\"");
-        self.id(&entry.seq);
+        self.id_of(entry.seq);
         self.put("\",\"source\":\"");
         self.source(Some(record.source()));
         self.put("\",\"type\":\"");
@@ -158,9 +157,9 @@ impl Encoder {
     fn record_line(&mut self, entry: &SequencedRecord) {
         self.separate();
         self.line_start(type_of(&entry.record));
-        self.id(&entry.seq);
+        self.id_of(entry.seq);
         self.put("\",\"seq\":");
-        self.display(&entry.seq);
+        json::number(&mut self.body, entry.seq.get());
         let at = self.body.len();
         self.data_of(&entry.record);
         self.join_objects(at);
@@ -172,7 +171,7 @@ impl Encoder {
         self.separate();
         if self.format == Format::Ndjson {
             self.line_start(kind);
-            self.id(&id);
+            self.id(id);
             self.put("\"");
             let at = self.body.len();
             self.json(data);
@@ -181,7 +180,7 @@ impl Encoder {
             return;
         }
         self.put("{\"specversion\":\"1.0\",\"id\":\"");
-        self.id(&id);
+        self.id(id);
         self.put("\",\"source\":\"");
         self.source(source);
         self.put("\",\"type\":\"");
@@ -200,7 +199,7 @@ impl Encoder {
 
     fn line_start(&mut self, kind: &str) {
         self.put("{\"kind\":\"");
-        self.put(kind.rsplit('.').next().unwrap_or(kind));
+        self.put(kind.strip_prefix(TYPE_PREFIX).unwrap_or(kind));
         self.put("\",\"box\":");
         self.body.extend_from_slice(self.box_json.as_bytes());
         self.put(",\"id\":\"");
@@ -211,10 +210,15 @@ impl Encoder {
         self.body[at] = b',';
     }
 
-    fn id(&mut self, last: &impl std::fmt::Display) {
+    fn id(&mut self, last: &str) {
         self.body.extend_from_slice(self.store.as_bytes());
         self.body.push(b':');
-        self.display(last);
+        self.put(last);
+    }
+
+    fn id_of(&mut self, seq: RecordSeq) {
+        self.id("");
+        json::number(&mut self.body, seq.get());
     }
 
     fn source(&mut self, source: Option<&SourceName>) {
@@ -226,10 +230,6 @@ impl Encoder {
         self.body.extend_from_slice(text.as_bytes());
     }
 
-    fn display(&mut self, value: &impl std::fmt::Display) {
-        write!(self.body, "{value}").expect("memory takes every byte");
-    }
-
     fn json(&mut self, data: &impl Serialize) {
         serde_json::to_writer(&mut self.body, data).expect("records are JSON");
     }
@@ -237,7 +237,7 @@ impl Encoder {
     fn data_of(&mut self, record: &Record) {
         match record {
             Record::Interval(data) => self.json(data),
-            Record::Transaction(data) => self.json(data),
+            Record::Transaction(data) => json::transaction(&mut self.body, data),
             Record::Agent(data) => self.json(data),
             Record::Queue(data) => self.json(data),
             Record::Coverage(data) => self.json(data),

@@ -12,6 +12,7 @@ mod answer;
 mod compress;
 pub(super) mod encode;
 mod high_water;
+mod json;
 mod options;
 pub mod protocol;
 

@@ -20,6 +20,9 @@ pub const STORE: &str = "thrio-edge-store";
 /// were filtered. Without it the body's events have no seq.
 pub const RANGE: &str = "thrio-edge-range";
 
+/// How the type of every event begins.
+pub const TYPE_PREFIX: &str = "thrio-edge.";
+
 /// The types of events.
 pub mod types {
     /// An interval's figures.
