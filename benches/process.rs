@@ -228,7 +228,10 @@ fn drain(thrio: &Server) {
         if let Some(polled) = polled.max() {
             latest_poll_s = latest_poll_s.max(millis(now.wall.ms_since(polled)));
         }
-        let bytes = status.store.allocated_bytes.expect("the store is open");
+        // Right after the start nobody has measured it yet.
+        let Some(bytes) = status.store.allocated_bytes else {
+            continue;
+        };
         full = full.max(bytes);
         let destination = &status.destinations[0];
         if drained_at.is_none() && destination.phase != "starting" && destination.backlog < 10_000 {
