@@ -6,6 +6,7 @@
 
 pub mod certificate;
 pub mod mask;
+mod resolver;
 pub mod text;
 pub mod token;
 
@@ -15,8 +16,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use url::Url;
 
+use self::resolver::AddressFirst;
 use crate::domain::timestamp::WallTime;
 
 /// Whether the host, as a URL writes it, is this very machine.
@@ -56,7 +59,7 @@ pub fn agent(options: AgentOptions) -> ureq::Agent {
         .root_certs(options.roots)
         .client_cert(options.client_certificate)
         .build();
-    ureq::Agent::config_builder()
+    let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -69,8 +72,8 @@ pub fn agent(options: AgentOptions) -> ureq::Agent {
         .max_idle_connections_per_host(options.idle_connections_max)
         .user_agent(concat!("thrio-edge/", env!("CARGO_PKG_VERSION")))
         .accept("application/json")
-        .build()
-        .new_agent()
+        .build();
+    ureq::Agent::with_parts(config, DefaultConnector::default(), AddressFirst::default())
 }
 
 /// The authorities of the file, or the system's. The error says what is wrong with the file.
