@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Stdout, Write, stdout};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -46,7 +47,7 @@ struct OfSpan {
     /// The first moment: RFC 3339 or Unix seconds.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     from: WallTime,
-    /// The moment after the last; now where not given.
+    /// The moment after the last; everything that is there where not given.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     to: Option<WallTime>,
     #[command(flatten)]
@@ -80,6 +81,9 @@ enum Format {
     Parquet,
 }
 
+/// Later than anything that a box holds, also one whose clock ran ahead, or a demo's.
+const FAR: Duration = Duration::from_hours(24 * 365);
+
 /// Reads a zone of the command line.
 pub(super) fn zone(text: &str) -> Result<Zone, String> {
     text.parse().map_err(|why: String| format!("it {why}"))
@@ -101,7 +105,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let books = Books::open(&config)?;
     let mut target = Target::new(table, output, zone)?;
     for source in sources {
-        let to = to.unwrap_or(now);
+        let to = to.unwrap_or(now.plus(FAR));
         let wanted = Wanted {
             table,
             source,
@@ -123,8 +127,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 /// Whether whoever reads the output has gone (`| head`), which is no failure of ours.
 fn is_nobody_there<T>(done: &anyhow::Result<T>) -> bool {
-    let cause = done.as_ref().err().and_then(|error| error.downcast_ref());
-    cause.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
+    let mut causes = done
+        .as_ref()
+        .err()
+        .into_iter()
+        .flat_map(anyhow::Error::chain);
+    causes.any(|cause| {
+        let cause: Option<&io::Error> = cause.downcast_ref();
+        cause.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
 
 /// Where it is written to; begun with the first page, which names the store.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
@@ -317,6 +318,25 @@ fn an_export_holds_every_row_of_the_span_and_no_other() {
     // Nothing there is a header and no row.
     let nothing = ["export", "intervals", "--from", "0", "--to", "900"];
     assert_eq!(said(&site, &nothing).lines().count(), 1);
+}
+
+#[test]
+fn whoever_stops_reading_is_no_failure() {
+    let site = site();
+    for format in ["csv", "ndjson"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_thrio-edge"))
+            .args(["export", "transactions", "--from", "0", "--format", format])
+            .arg("--config")
+            .arg(site.config_file())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let done = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!((done.status.code(), &*said), (Some(0), ""), "{format}");
+    }
 }
 
 #[test]

@@ -154,7 +154,7 @@ pub(super) static TRANSACTION: Table = Table {
     ],
 };
 
-static CODE: Table = Table {
+pub(super) static CODE: Table = Table {
     name: "wfm_state_code",
     columns: &[
         STORE,
