@@ -288,6 +288,9 @@ pub struct StoreStatus {
     pub pressure: Option<String>,
     /// Records that were given up for want of room before every destination had them.
     pub expired: u64,
+    /// For how long none was given up any more, if any was since the start.
+    #[serde(default)]
+    pub given_up_ago_s: Option<u64>,
     /// The budget.
     pub max_bytes: u64,
     /// Bytes of all entries that are kept.

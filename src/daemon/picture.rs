@@ -127,6 +127,9 @@ impl Parts {
                 .pressure
                 .map(|pressure| format!("{pressure:?}").to_lowercase()),
             expired: health.expired,
+            given_up_ago_s: health
+                .given_up_at
+                .map(|at| self.clock.now().mono.since(at).as_secs()),
             max_bytes,
             live_bytes: health.live_bytes,
             budget_bytes,

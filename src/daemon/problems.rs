@@ -5,7 +5,9 @@ use std::time::Duration;
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::control::status::{DestinationStatus, ExpiryStatus, FeedStatus, Problem, Status};
+use crate::control::status::{
+    DestinationStatus, ExpiryStatus, FeedStatus, Problem, Status, StoreStatus,
+};
 use crate::domain::alarm::{AlarmCode, Room};
 use crate::domain::expiry::{ExpiryKind, Nearness, Term};
 use crate::domain::timestamp::WallTime;
@@ -66,9 +68,17 @@ fn of_box(found: &mut Vec<Problem>, status: &Status) {
         let message = format!("it was damaged and set aside: {aside}");
         found.push(Problem::new(AlarmCode::StoreReplaced, "store", message));
     }
-    if status.store.pressure.as_deref() == Some("full") {
-        let message = "its budget is used up: the oldest records are given up";
+    if let Some(message) = want_of_room(&status.store) {
         found.push(Problem::new(AlarmCode::StoreFull, "store", message));
+    }
+    // A destination that is away has not come by the hole yet.
+    let is_told = status.destinations.iter().any(|d| d.expired > 0);
+    if status.store.expired > 0 && !is_told {
+        let message = format!(
+            "{} records were given up for want of room before every destination had them",
+            status.store.expired
+        );
+        found.push(Problem::new(AlarmCode::RecordsLost, "store", message));
     }
     for worker in status.workers.iter().filter(|worker| !worker.in_time) {
         let note = worker.note.as_deref().unwrap_or("late");
@@ -78,6 +88,29 @@ fn of_box(found: &mut Vec<Problem>, status: &Status) {
         found.push(Problem::new(AlarmCode::ReloadFailed, "configuration", why));
     }
     of_files(found, status);
+}
+
+/// With less than this the file can hardly grow any more.
+const FREE_BYTES_MIN: u64 = 16 << 20;
+/// Giving up makes room for a while, and goes on when that is used up.
+const GIVING_UP_S: u64 = 3_600;
+
+/// Why the journal has too little room, where it has.
+fn want_of_room(store: &StoreStatus) -> Option<String> {
+    if store.pressure.as_deref() == Some("full") {
+        return Some("its budget is used up: the oldest records are given up".to_owned());
+    }
+    if let Some(ago) = store.given_up_ago_s.filter(|ago| *ago < GIVING_UP_S) {
+        let minutes = ago / 60;
+        return Some(format!(
+            "its budget was used up {minutes} min ago, and undelivered records were given up"
+        ));
+    }
+    let free = store.free_bytes.filter(|free| *free < FREE_BYTES_MIN)?;
+    Some(format!(
+        "its file system has {} KiB left: the journal cannot grow",
+        free / 1024
+    ))
 }
 
 /// What ends soon and is not renewed by the program itself.
@@ -310,7 +343,7 @@ fn given_up_at(destination: &DestinationStatus, status: &Status) -> Option<WallT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::status::{AlarmWayStatus, StoreStatus};
+    use crate::control::status::AlarmWayStatus;
 
     fn box_with(feeds: Vec<FeedStatus>, destinations: Vec<DestinationStatus>) -> Status {
         let picture = serde_json::json!({
@@ -339,6 +372,51 @@ mod tests {
         let found = of(&box_with(Vec::new(), vec![destination]), &[]);
         let found: Vec<&str> = found.iter().map(|problem| problem.code.as_str()).collect();
         assert_eq!(found, codes);
+    }
+
+    #[test]
+    fn want_of_room_is_told_while_it_lasts_and_for_an_hour_after_it_cost_something() {
+        let cases: [(StoreStatus, &[&str]); 6] = [
+            (StoreStatus::default(), &[]),
+            (room(Some("full"), None, 1 << 30), &["store_full"]),
+            (room(Some("half"), None, 1 << 30), &[]),
+            (room(Some("half"), Some(3_599), 1 << 30), &["store_full"]),
+            (room(Some("half"), Some(3_600), 1 << 30), &[]),
+            (room(Some("low"), None, 15 << 20), &["store_full"]),
+        ];
+        for (store, codes) in cases {
+            let status = Status {
+                store: store.clone(),
+                ..box_with(Vec::new(), vec![destination()])
+            };
+            let found = of(&status, &[]);
+            let found: Vec<&str> = found.iter().map(|problem| problem.code.as_str()).collect();
+            assert_eq!(found, codes, "{store:?}");
+        }
+    }
+
+    fn room(pressure: Option<&str>, given_up_ago_s: Option<u64>, free_bytes: u64) -> StoreStatus {
+        StoreStatus {
+            pressure: pressure.map(str::to_owned),
+            given_up_ago_s,
+            free_bytes: Some(free_bytes),
+            ..StoreStatus::default()
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_is_told_before_the_destination_comes_by_it() {
+        let mut status = box_with(Vec::new(), vec![destination()]);
+        status.store.expired = 7;
+        let found = of(&status, &[]);
+        let said: Vec<_> = found
+            .iter()
+            .map(|p| (p.code.as_str(), p.subject.as_str()))
+            .collect();
+        assert_eq!(said, [("records_lost", "store")]);
+        status.destinations[0].expired = 7;
+        let found = of(&status, &[]);
+        assert_eq!(found.len(), 1, "once, by the destination: {found:?}");
     }
 
     #[test]

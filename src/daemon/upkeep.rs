@@ -48,6 +48,8 @@ pub(super) struct Health {
     pub(super) pressure: Option<Pressure>,
     /// Records that were given up before every destination had them.
     pub(super) expired: u64,
+    /// When the last of them were, since the start.
+    pub(super) given_up_at: Option<MonoTime>,
     /// Damaged stores that were set aside since the start, and what became of them.
     pub(super) replaced: Vec<String>,
     /// Workers that did not end in time.
@@ -190,6 +192,9 @@ fn note(parts: &Parts, maintained: &Maintained) {
     health.growth.observe(now, parts.store.head().get());
     health.store_error = None;
     health.pressure = maintained.pressure;
+    if maintained.expired > 0 {
+        health.given_up_at = Some(now);
+    }
     if let Some(stats) = stats {
         health.allocated_bytes = Some(stats.allocated_bytes);
         health.free_bytes = stats.free_bytes;
