@@ -179,7 +179,7 @@ fn box_id(machine: &Section<'_>, around: &Surroundings) -> Option<BoxId> {
 
 fn store(root: &Section<'_>, state_dir: PathBuf, box_id: Option<BoxId>) -> Option<StoreOptions> {
     let section = root.child("store");
-    let cache = section.bytes("cache_bytes", MIB..=4 * GIB).or(4 * MIB);
+    let cache = section.bytes("cache_bytes", MIB..=4 * GIB).or(3 * MIB);
     let max_bytes = section.bytes("max_bytes", 64 * MIB..=64 * TIB).or(8 * GIB);
     let min_free = section.bytes("min_free", 0..=64 * TIB).or(GIB);
     let retention = section.span("retention_days", 0..=3_650, Duration::from_hours(35 * 24));

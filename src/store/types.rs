@@ -18,7 +18,7 @@ pub struct StoreOptions {
     pub state_dir: PathBuf,
     /// The box that it belongs to.
     pub box_id: BoxId,
-    /// redb's cache in bytes (4 MiB by default).
+    /// redb's cache in bytes (3 MiB by default).
     pub cache_bytes: usize,
     /// The budget in allocated bytes (architecture §2.7).
     pub max_bytes: u64,
@@ -36,7 +36,7 @@ impl StoreOptions {
         Self {
             state_dir,
             box_id,
-            cache_bytes: 4 << 20,
+            cache_bytes: 3 << 20,
             max_bytes: 8 << 30,
             min_free: 1 << 30,
             retention: Duration::from_hours(35 * 24),
