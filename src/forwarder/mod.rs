@@ -6,10 +6,8 @@
 //!   but the store; the destination is called between them, by [`shell::spawn`] or a simulation.
 //! - A refused record is in the store's quarantine before it is left out of a batch.
 //! - When [`Store::epoch`] has moved, what the machine knows is loaded anew before it acts.
-//! - No read of the store waits for a call to the destination; one page may be read while a call is
-//!   out (`ahead`).
+//! - No read of the store lives across a call to the destination.
 
-mod ahead;
 mod commands;
 mod prepare;
 mod report;
@@ -24,7 +22,6 @@ use fastrand::Rng;
 pub use commands::{Answer, ForwardCommand, ForwardHandle, Obeyed};
 pub use report::{ForwardBoard, ForwardReport};
 
-use ahead::{Ahead, ReadAhead};
 use commands::{Asked, TakeOver};
 use report::Oldest;
 
@@ -112,10 +109,6 @@ pub struct ForwardWorker {
     /// How many current states are out.
     fresh_out: usize,
     oldest: Oldest,
-    /// Where the batch that is being sent ends although it could be longer.
-    goes_on_at: Option<(RecordSeq, ReadLimit)>,
-    /// What was read ahead and not used yet.
-    ahead: Option<Ahead>,
     store_ids_taken: u64,
     /// Since when the receipt was not read, or that it was, is durable.
     unread_noted: bool,
@@ -160,8 +153,6 @@ impl ForwardWorker {
             fresh: Vec::new(),
             fresh_out: 0,
             oldest: Oldest::default(),
-            goes_on_at: None,
-            ahead: None,
             store_ids_taken: 0,
             unread_noted: false,
             early_cursor: false,
@@ -216,18 +207,6 @@ impl ForwardWorker {
         self.log_change(&before.phase);
         self.publish(now, false, done.as_ref().err());
         done
-    }
-
-    /// What to read while the call is out that [`Self::begin`] answered, if anything.
-    fn read_ahead(&mut self) -> Option<ReadAhead> {
-        let (from, limit) = self.goes_on_at.take()?;
-        let is_read = self.ahead.as_ref().is_some_and(|ahead| ahead.from == from);
-        (!is_read).then(|| ReadAhead {
-            store: self.store.clone(),
-            epoch: self.epoch,
-            from,
-            limit,
-        })
     }
 
     fn view(&self) -> JournalView {
@@ -352,7 +331,6 @@ impl ForwardWorker {
         self.opened_as = None;
         self.rosters.clear();
         self.fresh = Vec::new();
-        (self.goes_on_at, self.ahead) = (None, None);
         self.epoch = epoch;
         self.unread_noted = false;
         self.note_progress();

@@ -1,6 +1,5 @@
 //! From a step of the machine to the call: what the journal has to say to it.
 
-use super::ahead::Ahead;
 use super::{DeliveryCall, ForwardWorker};
 use crate::destination::Writer;
 use crate::domain::batch::{Batch, Builder, Cut};
@@ -131,24 +130,13 @@ impl ForwardWorker {
         let (filter, quarantined) = (self.machine.filter(), self.machine.quarantined());
         let mut building = Builder::new(cut, self.store.first(), filter, quarantined);
         while let Some((from, records, bytes)) = building.wants() {
-            let epoch = self.epoch;
-            let fits = |ahead: &mut Ahead| ahead.from == from && ahead.epoch == epoch;
-            let page = match self.ahead.take_if(fits) {
-                Some(ahead) => ahead.page,
-                None => self.store.read(from, ReadLimit { records, bytes })?,
-            };
+            let page = self.store.read(from, ReadLimit { records, bytes })?;
             building.take(page.records, &page.expired, page.next);
         }
         let Some(parcel) = building.finish() else {
             return Ok(None);
         };
         self.machine.sending(&parcel);
-        let last = parcel.batch.range.last;
-        let limit = ReadLimit {
-            records: cut.records,
-            bytes: cut.bytes,
-        };
-        self.goes_on_at = (last < cut.within.last).then_some((last.next(), limit));
         if self.early_cursor {
             self.note_progress();
         }

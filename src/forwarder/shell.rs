@@ -2,9 +2,8 @@
 //! wait.
 
 use std::io;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{DeliveryCall, DeliveryOutcome, ForwardWorker};
@@ -28,7 +27,7 @@ pub fn spawn(
     clock: Arc<dyn Clock>,
     waker: Waker,
 ) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name).spawn(move || {
+    std::thread::Builder::new().name(name).spawn(move || {
         while !waker.token().is_stopped() {
             let until = step(&mut worker, destination.as_mut(), &*clock);
             let wait = clock.real(until.since(clock.now().mono));
@@ -49,7 +48,7 @@ fn step(
     match worker.begin(now) {
         Ok(Do::WaitUntil(until)) => until,
         Ok(Do::Call(call)) => {
-            let outcome = execute(worker, destination, call);
+            let outcome = execute(destination, call);
             match worker.complete(clock.now(), outcome) {
                 Ok(()) => now.mono,
                 Err(error) => {
@@ -65,28 +64,8 @@ fn step(
     }
 }
 
-/// Makes the call: the one part that blocks. In a drain the journal is read ahead meanwhile.
-pub fn execute(
-    worker: &mut ForwardWorker,
-    destination: &mut dyn Destination,
-    call: DeliveryCall,
-) -> DeliveryOutcome {
-    let Some(ahead) = worker.read_ahead() else {
-        return make(destination, call);
-    };
-    let (outcome, read) = thread::scope(|scope| {
-        let reader = thread::Builder::new().name("read-ahead".to_owned());
-        let reader = reader.spawn_scoped(scope, move || ahead.read());
-        let outcome = make(destination, call);
-        // Without a thread the worker reads by itself.
-        let read = reader.map(|reader| reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        (outcome, read)
-    });
-    worker.ahead = read.unwrap_or_default();
-    outcome
-}
-
-fn make(destination: &mut dyn Destination, call: DeliveryCall) -> DeliveryOutcome {
+/// Makes the call: the one part that blocks.
+pub fn execute(destination: &mut dyn Destination, call: DeliveryCall) -> DeliveryOutcome {
     DeliveryOutcome::Done(match call {
         DeliveryCall::Open(writer) => return DeliveryOutcome::Opened(destination.open(&writer)),
         DeliveryCall::Probe => destination.probe(),

@@ -56,7 +56,7 @@ fn drive(
         match worker.begin(at(now)).expect("the store is whole") {
             Do::WaitUntil(until) => now = until.max(now),
             Do::Call(call) => {
-                let outcome = shell::execute(worker, destination, call);
+                let outcome = shell::execute(destination, call);
                 now = now.plus(CALL);
                 worker
                     .complete(at(now), outcome)
