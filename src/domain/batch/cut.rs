@@ -126,6 +126,10 @@ impl<'a> Builder<'a> {
             }
             self.take_record(record, &expired);
         }
+        // The page's last record may be the one that did not fit: it is left, not skipped.
+        if self.full {
+            return;
+        }
         if read_on > self.next {
             self.skip_to(read_on.min(self.cut.within.last.next()), &expired);
         }

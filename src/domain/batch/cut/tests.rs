@@ -164,3 +164,31 @@ fn before_facts_from_an_agents_first_row_is_a_resync_at_that_time() {
     let later = transaction(2, "main", 9_000).record;
     assert_eq!(filter.pass(later.clone()), Some(later));
 }
+
+#[test]
+fn the_last_record_of_a_page_that_does_not_fit_is_left_for_the_next_batch() {
+    let filter = DeliveryFilter::default();
+    let none = BTreeSet::new();
+    let one = approx_json_bytes(&transaction(1, "main", 0).record);
+    let by_bytes = Cut {
+        bytes: one + 1,
+        ..cut(1, 9, 100)
+    };
+    let by_count = cut(1, 9, 1);
+    for limit in [by_bytes, by_count] {
+        // Whether it comes with the one that fits, or by itself in the page after it.
+        let both = vec![transaction(1, "main", 0), transaction(2, "main", 1)];
+        let apart = both.iter().map(|record| vec![record.clone()]).collect();
+        for pages in [vec![both], apart] {
+            let mut building = Builder::new(limit, seq(1), &filter, &none);
+            for page in pages {
+                let read_on = page.last().expect("a record").seq.next();
+                building.take(page, &[], read_on);
+            }
+            let parcel = building.finish().unwrap();
+            assert_eq!(seqs(&parcel), [1]);
+            assert_eq!(parcel.batch.range, SeqRange::new(seq(1), seq(1)));
+            assert_eq!(parcel.counts, ParcelCounts::default());
+        }
+    }
+}
