@@ -2,7 +2,7 @@
 
 use super::{claim, heartbeat, holdings, receipt, roster, write};
 
-pub(super) const ALL: [&str; 35] = [
+pub(super) const ALL: [&str; 34] = [
     claim::LOCK,
     claim::CURRENT,
     claim::HAD_CLAIM,
@@ -28,7 +28,6 @@ pub(super) const ALL: [&str; 35] = [
     write::RESTATE,
     write::INTERVALS,
     write::STORED_BEFORE,
-    write::REVISIONS,
     write::REPLACED,
     write::REPLACED_BY,
     write::TRANSACTIONS,

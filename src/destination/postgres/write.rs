@@ -1,6 +1,6 @@
-//! The rows of one batch, table by table, each table in one statement per source. Each write is
-//! keyed, and guarded by (`claim_no`, `record_seq`), so that a row never goes back to an older
-//! record.
+//! The rows of one batch, in one statement per source and kind of record: what two tables keep of a
+//! record is sent once, and the server writes it to both. Each write is keyed, and guarded by
+//! (`claim_no`, `record_seq`), so that a row never goes back to an older record.
 //!
 //! What only matters where records come out of order (an older revision after a newer one) is
 //! looked for only where the guard has let a row of the batch down.
@@ -12,7 +12,7 @@ use super::connection::Session;
 use super::pipeline::{OwnedParams, Pipeline, at, column, maybe_text, text};
 use super::{receipt, roster};
 use crate::domain::batch::CurrentState;
-use crate::domain::ids::{Feed, SeqRange, StateText};
+use crate::domain::ids::{Feed, RecordSeq, SeqRange, StateText};
 use crate::domain::interval::INTERVAL_S;
 use crate::domain::record::{CoverageEntry, IntervalRecord, StateCode, StateTransaction, Suspect};
 use crate::domain::timestamp::WallTime;
@@ -63,21 +63,42 @@ pub(super) const RESTATE: &str = "UPDATE {t}queue_interval AS t
   WHERE t.source = $1 AND t.interval_start = s.interval_start AND t.queue_id = s.queue_id
     AND t.status <> s.status";
 
-pub(super) const INTERVALS: &str = "INSERT INTO {t}queue_interval AS t
+/// Both tables of the intervals from columns that are sent once. Where a newer record of the batch
+/// tells of the interval, `first_stored_at` is NULL, and only the revision is written.
+pub(super) const INTERVALS: &str = "WITH u AS MATERIALIZED (
+    SELECT unnest($5::bigint[]) AS seq, unnest($6::text[]) AS queue_id,
+      unnest($7::timestamptz[]) AS interval_start, unnest($8::bigint[]) AS revision,
+      unnest($9::bigint[]) AS entered, unnest($10::bigint[]) AS abandoned,
+      unnest($11::bigint[]) AS handle_time_s, unnest($12::text[]) AS suspect,
+      unnest($13::timestamptz[]) AS stored_at, unnest($14::timestamptz[]) AS replaced_at,
+      unnest($15::text[]) AS reason, unnest($16::text[]) AS run,
+      unnest($17::timestamptz[]) AS first_stored_at),
+  revised AS (
+    INSERT INTO {t}queue_interval_revision AS t
+      (source, queue_id, interval_start, claim_no, revision, entered, abandoned, handle_time_s,
+       suspect, stored_at, replaced_at, reason, run, record_seq, applied_no)
+    SELECT $1::text, u.queue_id, u.interval_start, $2::bigint, u.revision, u.entered, u.abandoned,
+      u.handle_time_s, u.suspect, u.stored_at, u.replaced_at, u.reason, u.run, u.seq, $3::bigint
+    FROM u
+    ON CONFLICT (source, interval_start, queue_id, claim_no, revision) DO UPDATE SET
+      entered = excluded.entered, abandoned = excluded.abandoned,
+      handle_time_s = excluded.handle_time_s, suspect = excluded.suspect,
+      stored_at = excluded.stored_at, reason = excluded.reason, run = excluded.run,
+      record_seq = excluded.record_seq, applied_no = excluded.applied_no
+    WHERE excluded.record_seq > t.record_seq)
+  INSERT INTO {t}queue_interval AS t
     (source, queue_id, interval_start, interval_s, entered, abandoned, handle_time_s, status,
      suspect, revision, first_stored_at, last_changed_at, claim_no, record_seq, applied_no)
-  SELECT $1::text, u.queue_id, u.interval_start, $4::bigint, u.entered, u.abandoned,
-    u.handle_time_s, CASE
+  SELECT $1, u.queue_id, u.interval_start, $4::bigint, u.entered, u.abandoned, u.handle_time_s,
+    CASE
       WHEN c.final_at IS NULL THEN 'provisional'
-      WHEN u.last_changed_at > c.final_at AND u.revision > 1 THEN 'restated'
+      WHEN u.stored_at > c.final_at AND u.revision > 1 THEN 'restated'
       ELSE 'final' END,
-    u.suspect, u.revision, u.first_stored_at, u.last_changed_at, $2::bigint, u.seq, $3::bigint
-  FROM unnest($5::bigint[], $6::text[], $7::timestamptz[], $8::bigint[], $9::bigint[],
-      $10::bigint[], $11::text[], $12::bigint[], $13::timestamptz[], $14::timestamptz[])
-    AS u(seq, queue_id, interval_start, entered, abandoned, handle_time_s, suspect, revision,
-      first_stored_at, last_changed_at)
+    u.suspect, u.revision, u.first_stored_at, u.stored_at, $2, u.seq, $3
+  FROM u
   LEFT JOIN {t}interval_coverage AS c ON c.source = $1 AND c.feed = 'historical'
     AND c.interval_start = u.interval_start
+  WHERE u.first_stored_at IS NOT NULL
   ON CONFLICT (source, interval_start, queue_id) DO UPDATE SET entered = excluded.entered,
     abandoned = excluded.abandoned, handle_time_s = excluded.handle_time_s,
     status = excluded.status, suspect = excluded.suspect, revision = excluded.revision,
@@ -93,23 +114,6 @@ pub(super) const STORED_BEFORE: &str = "UPDATE {t}queue_interval AS t
     AS u(queue_id, interval_start, first_stored_at)
   WHERE t.source = $1::text AND t.interval_start = u.interval_start AND t.queue_id = u.queue_id
     AND t.first_stored_at > u.first_stored_at";
-
-pub(super) const REVISIONS: &str = "INSERT INTO {t}queue_interval_revision AS t
-    (source, queue_id, interval_start, claim_no, revision, entered, abandoned, handle_time_s,
-     suspect, stored_at, replaced_at, reason, run, record_seq, applied_no)
-  SELECT $1::text, u.queue_id, u.interval_start, $2::bigint, u.revision, u.entered, u.abandoned,
-    u.handle_time_s, u.suspect, u.stored_at, u.replaced_at, u.reason, u.run, u.seq, $3::bigint
-  FROM unnest($4::bigint[], $5::text[], $6::timestamptz[], $7::bigint[], $8::bigint[],
-      $9::bigint[], $10::bigint[], $11::text[], $12::timestamptz[], $13::timestamptz[],
-      $14::text[], $15::text[])
-    AS u(seq, queue_id, interval_start, revision, entered, abandoned, handle_time_s, suspect,
-      stored_at, replaced_at, reason, run)
-  ON CONFLICT (source, interval_start, queue_id, claim_no, revision) DO UPDATE SET
-    entered = excluded.entered, abandoned = excluded.abandoned,
-    handle_time_s = excluded.handle_time_s, suspect = excluded.suspect,
-    stored_at = excluded.stored_at, reason = excluded.reason, run = excluded.run,
-    record_seq = excluded.record_seq, applied_no = excluded.applied_no
-  WHERE excluded.record_seq > t.record_seq";
 
 /// Ends the stored revisions that those of the batch replace.
 pub(super) const REPLACED: &str = "UPDATE {t}queue_interval_revision AS t
@@ -132,23 +136,40 @@ pub(super) const REPLACED_BY: &str = "UPDATE {t}queue_interval_revision AS t
     AND t.interval_start = u.interval_start AND t.revision = u.revision
     AND t.replaced_at IS DISTINCT FROM n.stored_at";
 
-pub(super) const TRANSACTIONS: &str = "INSERT INTO {t}agent_state_transaction AS t
-    (source, agent_id, started_at, state, category, previous_state, earliest_at, observed_at,
-     origin, is_clamped, is_tied, claim_no, record_seq, applied_no)
-  SELECT $1::text, u.agent_id, u.started_at, u.state, u.category, u.previous_state,
-    u.earliest_at, u.observed_at, u.origin, u.is_clamped, u.is_tied, $2::bigint, u.seq, $3::bigint
-  FROM unnest($4::bigint[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::text[],
-      $10::timestamptz[], $11::timestamptz[], $12::text[], $13::boolean[], $14::boolean[])
-    AS u(seq, agent_id, started_at, state, category, previous_state, earliest_at, observed_at,
-      origin, is_clamped, is_tied)
-  ON CONFLICT (source, agent_id, started_at) DO UPDATE SET state = excluded.state,
-    category = excluded.category, previous_state = excluded.previous_state,
-    earliest_at = excluded.earliest_at, observed_at = excluded.observed_at,
-    origin = excluded.origin, is_clamped = excluded.is_clamped, is_tied = excluded.is_tied,
+/// The transactions, and from those that are an agent's newest its current state.
+pub(super) const TRANSACTIONS: &str = "WITH u AS MATERIALIZED (
+    SELECT unnest($4::bigint[]) AS seq, unnest($5::text[]) AS agent_id,
+      unnest($6::timestamptz[]) AS started_at, unnest($7::text[]) AS state,
+      unnest($8::text[]) AS category, unnest($9::text[]) AS previous_state,
+      unnest($10::timestamptz[]) AS earliest_at, unnest($11::timestamptz[]) AS observed_at,
+      unnest($12::text[]) AS origin, unnest($13::boolean[]) AS is_clamped,
+      unnest($14::boolean[]) AS is_tied, unnest($15::boolean[]) AS is_newest),
+  changed AS (
+    INSERT INTO {t}agent_state_transaction AS t
+      (source, agent_id, started_at, state, category, previous_state, earliest_at, observed_at,
+       origin, is_clamped, is_tied, claim_no, record_seq, applied_no)
+    SELECT $1::text, u.agent_id, u.started_at, u.state, u.category, u.previous_state,
+      u.earliest_at, u.observed_at, u.origin, u.is_clamped, u.is_tied, $2::bigint, u.seq,
+      $3::bigint
+    FROM u
+    ON CONFLICT (source, agent_id, started_at) DO UPDATE SET state = excluded.state,
+      category = excluded.category, previous_state = excluded.previous_state,
+      earliest_at = excluded.earliest_at, observed_at = excluded.observed_at,
+      origin = excluded.origin, is_clamped = excluded.is_clamped, is_tied = excluded.is_tied,
+      claim_no = excluded.claim_no, record_seq = excluded.record_seq,
+      applied_no = excluded.applied_no
+    WHERE (excluded.claim_no, excluded.record_seq) > (t.claim_no, t.record_seq))
+  INSERT INTO {t}agent_state_current AS t
+    (source, agent_id, state, category, since, origin, claim_no, record_seq, applied_no)
+  SELECT $1, u.agent_id, u.state, u.category, u.started_at, u.origin, $2, u.seq, $3
+  FROM u WHERE u.is_newest
+  ON CONFLICT (source, agent_id) DO UPDATE SET state = excluded.state,
+    category = excluded.category, since = excluded.since, origin = excluded.origin,
     claim_no = excluded.claim_no, record_seq = excluded.record_seq,
     applied_no = excluded.applied_no
   WHERE (excluded.claim_no, excluded.record_seq) > (t.claim_no, t.record_seq)";
 
+/// The fresh states of [`current_states`].
 pub(super) const CURRENT: &str = "INSERT INTO {t}agent_state_current AS t
     (source, agent_id, state, category, since, origin, claim_no, record_seq, applied_no)
   SELECT $1::text, u.agent_id, u.state, u.category, u.since, u.origin, $2::bigint, u.seq,
@@ -221,15 +242,15 @@ async fn of_source(session: &Session, rows: &Rows<'_>, key: Key<'_>) -> Result<(
     roster::push_agents(&mut pipeline, key, parts.agents);
     push_state_codes(&mut pipeline, key, parts.codes);
     push_coverage(&mut pipeline, key, parts.coverage);
-    let written = push_intervals(&mut pipeline, key, parts.intervals);
-    let has_holes = push_revisions(&mut pipeline, key, parts.revisions);
-    push_transactions(&mut pipeline, key, parts.transactions);
-    push_current(&mut pipeline, key, &parts.current);
+    let written = push_intervals(&mut pipeline, key, parts.intervals, parts.revisions);
+    push_transactions(&mut pipeline, key, parts.transactions, parts.current);
     push_last_seen(&mut pipeline, key, &parts.last_seen);
     let changed = pipeline.run().await?;
 
-    let is_late = written.is_some_and(|at| changed[at] < parts.intervals.len() as u64);
-    if is_late || has_holes {
+    let is_out_of_order = written.is_some_and(|written| {
+        written.has_holes || changed[written.place] < parts.intervals.len() as u64
+    });
+    if is_out_of_order {
         out_of_order(session, key, parts.intervals, parts.revisions).await?;
     }
     Ok(())
@@ -287,48 +308,28 @@ fn push_coverage<'a>(
     }
 }
 
-/// Answers the place of its result.
+/// What the statement of the intervals leaves to be looked at.
+struct Written {
+    /// The place of its result, the number of intervals whose figures it has written.
+    place: usize,
+    /// The batch has a revision and a later one, but not all between.
+    has_holes: bool,
+}
+
+/// `intervals` are the newest of `rows`, in the same order.
 fn push_intervals<'a>(
     pipeline: &mut Pipeline<'a>,
     key: Key<'a>,
-    rows: &'a [IntervalRow<'a>],
-) -> Option<usize> {
+    intervals: &[IntervalRow<'a>],
+    rows: &'a [Row<'a, IntervalRecord>],
+) -> Option<Written> {
     if rows.is_empty() {
         return None;
-    }
-    let mut params = keyed(key);
-    params.push(Box::new(INTERVAL_S));
-    params.push(column(rows, |row| number(row.row.seq)));
-    params.push(column(rows, |row| text(row.row.record.queue.as_str())));
-    params.push(column(rows, |row| {
-        at(row.row.record.interval_start.start())
-    }));
-    params.push(column(rows, |row| figure(row.row.record.figures.entered)));
-    params.push(column(rows, |row| figure(row.row.record.figures.abandoned)));
-    params.push(column(rows, |row| {
-        figure(row.row.record.figures.handle_time_s)
-    }));
-    params.push(column(rows, |row| {
-        row.row.record.suspect.map(Suspect::as_str)
-    }));
-    params.push(column(rows, |row| i64::from(row.row.record.revision)));
-    params.push(column(rows, |row| at(row.first_stored_at)));
-    params.push(column(rows, |row| at(row.row.record.answered_at)));
-    Some(pipeline.push(INTERVALS, params))
-}
-
-/// Answers whether the batch has a revision and a later one, but not all between.
-fn push_revisions<'a>(
-    pipeline: &mut Pipeline<'a>,
-    key: Key<'a>,
-    rows: &'a [Row<'a, IntervalRecord>],
-) -> bool {
-    if rows.is_empty() {
-        return false;
     }
     let replaced = Replaced::of(rows);
     let replaced_at: Vec<_> = replaced.at.iter().map(|end| end.map(at)).collect();
     let mut params = keyed(key);
+    params.push(Box::new(INTERVAL_S));
     params.push(column(rows, |row| number(row.seq)));
     params.push(column(rows, |row| text(row.record.queue.as_str())));
     params.push(column(rows, |row| at(row.record.interval_start.start())));
@@ -341,7 +342,12 @@ fn push_revisions<'a>(
     params.push(Box::new(replaced_at));
     params.push(column(rows, |row| row.record.reason.as_str()));
     params.push(column(rows, |row| row.record.run.as_str()));
-    pipeline.push(REVISIONS, params);
+    let first_stored_at: Vec<_> = matched(rows, intervals, |newest| newest.row.seq)
+        .into_iter()
+        .map(|newest| newest.map(|newest| at(newest.first_stored_at)))
+        .collect();
+    params.push(Box::new(first_stored_at));
+    let place = pipeline.push(INTERVALS, params);
 
     let later: Vec<_> = rows.iter().filter(|row| row.record.revision > 1).collect();
     if !later.is_empty() {
@@ -351,7 +357,27 @@ fn push_revisions<'a>(
         params.push(Box::new(stored));
         pipeline.push(REPLACED, params);
     }
-    replaced.has_holes
+    Some(Written {
+        place,
+        has_holes: replaced.has_holes,
+    })
+}
+
+/// For each row what `newest` holds of the same record. It has some of the rows' records, in the
+/// rows' order.
+fn matched<'a, R, N>(
+    rows: &[Row<'_, R>],
+    newest: &'a [N],
+    seq: impl Fn(&N) -> RecordSeq,
+) -> Vec<Option<&'a N>> {
+    let mut left = newest.iter().peekable();
+    let matched = rows
+        .iter()
+        .map(|row| left.next_if(|next| seq(next) == row.seq))
+        .collect();
+    let unmatched = left.next().map(seq);
+    assert_eq!(unmatched, None, "the newest records are sorted as all are");
+    matched
 }
 
 fn revision_keys<'a>(rows: impl Iterator<Item = &'a Row<'a, IntervalRecord>>) -> OwnedParams<'a> {
@@ -385,10 +411,12 @@ async fn out_of_order(
     pipeline.run().await.map(drop)
 }
 
+/// `current` are the newest of `rows`, in the same order.
 fn push_transactions<'a>(
     pipeline: &mut Pipeline<'a>,
     key: Key<'a>,
     rows: &'a [Row<'a, StateTransaction>],
+    current: &'a [Row<'a, StateTransaction>],
 ) {
     if rows.is_empty() {
         return;
@@ -408,6 +436,9 @@ fn push_transactions<'a>(
     params.push(column(rows, |row| row.record.origin.as_str()));
     params.push(column(rows, |row| row.record.clamped));
     params.push(column(rows, |row| row.record.tied));
+    let newest = matched(rows, current, |newest| newest.seq);
+    let is_newest: Vec<_> = newest.iter().map(Option::is_some).collect();
+    params.push(Box::new(is_newest));
     pipeline.push(TRANSACTIONS, params);
 }
 

@@ -1,7 +1,7 @@
 //! The parts of a batch that belong to one source, and what follows from them by themselves.
 
 use super::super::rows::{IntervalRow, LastSeen, Row, Rows};
-use super::{SeenHours, Stamp, current_of};
+use super::{SeenHours, Stamp};
 use crate::domain::batch::CurrentState;
 use crate::domain::ids::SourceName;
 use crate::domain::record::{
@@ -26,7 +26,7 @@ pub(in super::super) struct Parts<'a> {
     pub(in super::super) intervals: &'a [IntervalRow<'a>],
     pub(in super::super) revisions: &'a [Row<'a, IntervalRecord>],
     pub(in super::super) transactions: &'a [Row<'a, StateTransaction>],
-    pub(in super::super) current: Vec<CurrentState>,
+    pub(in super::super) current: &'a [Row<'a, StateTransaction>],
     /// What this connection has not written yet.
     pub(in super::super) last_seen: Vec<LastSeen<'a>>,
 }
@@ -35,7 +35,6 @@ impl<'a> Parts<'a> {
     pub(in super::super) fn of(rows: &'a Rows<'a>, source: &SourceName, seen: &SeenHours) -> Self {
         let mut last_seen = slice(&rows.last_seen, source, |row| row.source).to_vec();
         last_seen.retain(|row| seen.is_newer(row));
-        let current = slice(&rows.current, source, |row| &row.record.source);
         Self {
             queues: slice(&rows.queues, source, |row| &row.record.source),
             agents: slice(&rows.agents, source, |row| &row.record.source),
@@ -44,7 +43,7 @@ impl<'a> Parts<'a> {
             intervals: slice(&rows.intervals, source, |row| &row.row.record.source),
             revisions: slice(&rows.revisions, source, |row| &row.record.source),
             transactions: slice(&rows.transactions, source, |row| &row.record.source),
-            current: current.iter().map(current_of).collect(),
+            current: slice(&rows.current, source, |row| &row.record.source),
             last_seen,
         }
     }

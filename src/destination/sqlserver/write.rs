@@ -10,7 +10,7 @@
 
 use super::super::SendError;
 use super::super::rows::{IntervalRow, LastSeen, Row, Rows};
-use super::super::sql::{Key, Parts, Replaced, Stamps, figure, newest_of, number};
+use super::super::sql::{Key, Parts, Replaced, Stamps, current_of, figure, newest_of, number};
 use super::connection::Session;
 use super::value::{Value, at, bit, int, key, maybe_at, maybe_int, maybe_key, maybe_text, text};
 use super::{receipt, roster, stage};
@@ -235,7 +235,8 @@ async fn of_source(
     coverage(session, key, parts.coverage).await?;
     intervals(session, key, parts.intervals, parts.revisions).await?;
     transactions(session, key, parts.transactions).await?;
-    current(session, key, &parts.current).await?;
+    let states: Vec<_> = parts.current.iter().map(current_of).collect();
+    current(session, key, &states).await?;
     last_seen(session, key, &parts.last_seen).await
 }
 
