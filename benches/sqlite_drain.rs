@@ -2,36 +2,28 @@
 //! tables, indexes, guards, settings and receipt row, written by hand without reduction, claims
 //! or `applied_no`'s counter. Prints the ratio of records per second; the goal is 0.8 or more.
 
+#[path = "support/rows.rs"]
+mod rows;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rows::{BATCH, WORKLOADS, batch, figure, number};
 use rusqlite::{Connection, Statement, params};
 use thrio_edge::clock::{Clock, SystemClock};
+use thrio_edge::destination::Destination;
 use thrio_edge::destination::sqlite::{SqliteDestination, SqliteOptions};
-use thrio_edge::destination::{Destination, Writer};
 use thrio_edge::domain::batch::Batch;
-use thrio_edge::domain::ids::{
-    AgentId, BoxId, QueueId, RecordSeq, SeqRange, SourceName, StateText, StoreId,
-};
-use thrio_edge::domain::interval::IntervalStart;
-use thrio_edge::domain::record::{
-    Category, Figures, IntervalRecord, Origin, Record, RevisionReason, Run, SequencedRecord,
-    StateTransaction,
-};
+use thrio_edge::domain::ids::StateText;
+use thrio_edge::domain::record::{IntervalRecord, Record, SequencedRecord, StateTransaction};
 use thrio_edge::domain::timestamp::WallTime;
 
-const BATCH: u64 = 2_000;
 const BATCHES: u64 = 50;
 const ROUNDS: u32 = 5;
-const AGENTS: u64 = 3_000;
-const QUEUES: u64 = 500;
 
 fn main() {
-    for (name, make) in [
-        ("transactions", transaction as fn(u64) -> Record),
-        ("intervals", interval),
-    ] {
+    for (name, make) in WORKLOADS {
         let batches: Vec<_> = (0..BATCHES).map(|n| batch(n, make)).collect();
         let (mut ours, mut by_hand) = (Duration::MAX, Duration::MAX);
         // Rounds alternate, and the best of each counts: a busy machine slows both.
@@ -56,58 +48,6 @@ fn timed(run: impl FnOnce(&Path) -> Duration) -> Duration {
     run(&folder.path().join("wfm.db"))
 }
 
-fn batch(n: u64, make: fn(u64) -> Record) -> Batch {
-    let first = n * BATCH + 1;
-    let records = (first..first + BATCH).map(|seq| SequencedRecord {
-        seq: RecordSeq::new(seq),
-        record: make(seq),
-    });
-    Batch {
-        range: SeqRange::new(RecordSeq::new(first), RecordSeq::new(first + BATCH - 1)),
-        records: records.collect(),
-    }
-}
-
-fn source() -> SourceName {
-    SourceName::new("main").expect("a name")
-}
-
-fn transaction(n: u64) -> Record {
-    let at = WallTime::from_ms(1_764_000_000_000 + i64::try_from(n).unwrap() * 30);
-    Record::Transaction(StateTransaction {
-        source: source(),
-        agent: AgentId::new(&format!("agent-{:06}", n * 7_919 % AGENTS)).expect("an id"),
-        started_at: at,
-        state: StateText::new("Ready").expect("a state"),
-        category: Category::Available,
-        previous_state: Some(StateText::new("Wrap-up").expect("a state")),
-        earliest_at: Some(at.plus_ms(-7_000)),
-        observed_at: at.plus_ms(8_000),
-        origin: Origin::Observed,
-        clamped: false,
-        tied: false,
-    })
-}
-
-fn interval(n: u64) -> Record {
-    let quarter = i64::try_from(n / QUEUES).unwrap();
-    Record::Interval(IntervalRecord {
-        source: source(),
-        queue: QueueId::new(&format!("queue-{:04}", n % QUEUES)).expect("an id"),
-        interval_start: IntervalStart::containing(WallTime::from_s(1_764_000_000)).plus(quarter),
-        figures: Figures {
-            entered: Some(n % 40),
-            abandoned: Some(n % 3),
-            handle_time_s: Some(n % 40 * 280),
-        },
-        revision: 1,
-        answered_at: WallTime::from_s(1_764_000_000 + quarter * 900 + 1_000),
-        run: Run::Live,
-        reason: RevisionReason::First,
-        suspect: None,
-    })
-}
-
 fn drain(path: &Path, batches: &[Batch]) -> Duration {
     let clock = Arc::new(SystemClock::new());
     let mut destination = opened(path, &clock);
@@ -124,13 +64,7 @@ fn opened(path: &Path, clock: &Arc<SystemClock>) -> SqliteDestination {
         ..SqliteOptions::default()
     };
     let mut destination = SqliteDestination::new(options, clock.clone());
-    let writer = Writer {
-        box_id: BoxId::new("bench").expect("an id"),
-        store_id: StoreId::from_bits(1),
-        sources: vec![source()],
-        take_over: Vec::new(),
-    };
-    destination.open(&writer).expect("opened");
+    destination.open(&rows::writer()).expect("opened");
     destination
 }
 
@@ -149,14 +83,14 @@ fn loop_by_hand(path: &Path, batches: &[Batch]) -> Duration {
     for batch in batches {
         connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
         for SequencedRecord { seq, record } in &batch.records {
-            let seq = i64::try_from(seq.get()).unwrap();
+            let seq = number(*seq);
             match record {
                 Record::Transaction(record) => by_hand.transaction(seq, record),
                 Record::Interval(record) => by_hand.interval(seq, record),
                 _ => unreachable!("the workloads have no others"),
             }
         }
-        let last = i64::try_from(batch.range.last.get()).unwrap();
+        let last = number(batch.range.last);
         by_hand.receipt.execute([last]).expect("written");
         connection.execute_batch("COMMIT").expect("committed");
     }
@@ -237,7 +171,6 @@ impl<'a> ByHand<'a> {
     fn interval(&mut self, seq: i64, record: &IntervalRecord) {
         let (source, queue) = (record.source.as_str(), record.queue.as_str());
         let start = record.interval_start.s();
-        let figure = |sum: Option<u64>| sum.map(|sum| i64::try_from(sum).unwrap());
         let figures = record.figures;
         let (entered, abandoned) = (figure(figures.entered), figure(figures.abandoned));
         let (handle, at) = (figure(figures.handle_time_s), record.answered_at.ms());
