@@ -131,7 +131,7 @@ impl ForwardWorker {
         let mut building = Builder::new(cut, self.store.first(), filter, quarantined);
         while let Some((from, records, bytes)) = building.wants() {
             let page = self.store.read(from, ReadLimit { records, bytes })?;
-            building.take(page.records, &page.expired, page.next);
+            building.take(page.records, &page.expired, &page.damaged);
         }
         let Some(parcel) = building.finish() else {
             return Ok(None);

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{Batch, DeliveryFilter};
-use crate::domain::delivery::SeqRanges;
 use crate::domain::ids::{RecordSeq, SeqRange};
 use crate::domain::record::{Record, SequencedRecord};
 
@@ -108,38 +107,36 @@ impl<'a> Builder<'a> {
         (open && records > 0 && bytes > 0).then_some((self.next, records, bytes))
     }
 
-    /// Takes over the page that was read at [`Self::wants`]: its records, the ranges that it calls
-    /// expired, and where it says to read on. Other positions that it skips are damaged.
+    /// Takes over the page that was read at [`Self::wants`]: its records, and the ranges that it
+    /// calls expired and damaged, all ascending. A position that none of them names is not passed:
+    /// the batch ends before it, or the next page tells of it.
     pub fn take(
         &mut self,
         records: Vec<SequencedRecord>,
         expired: &[SeqRange],
-        read_on: RecordSeq,
+        damaged: &[SeqRange],
     ) {
-        let expired = SeqRanges::from_ranges(expired);
         self.pages += 1;
         let before = self.next;
         for record in records {
-            if record.seq > self.cut.within.last || self.full {
-                self.full = true;
-                return;
+            self.pass_holes(expired, damaged);
+            let (seq, next) = (record.seq, self.next);
+            assert!(seq >= next, "record {seq} came after {next}");
+            let is_next = seq == next && seq <= self.cut.within.last;
+            if !is_next || !self.take_record(record) {
+                break;
             }
-            self.take_record(record, &expired);
         }
-        // The page's last record may be the one that did not fit: it is left, not skipped.
-        if self.full {
-            return;
-        }
-        if read_on > self.next {
-            self.skip_to(read_on.min(self.cut.within.last.next()), &expired);
+        if !self.full {
+            self.pass_holes(expired, damaged);
         }
         // A page without progress would be read for ever.
         self.full |= self.next == before;
     }
 
-    fn take_record(&mut self, record: SequencedRecord, expired: &SeqRanges) {
+    /// Takes the record of the next position; false where the batch is full before it.
+    fn take_record(&mut self, record: SequencedRecord) -> bool {
         let SequencedRecord { seq, record } = record;
-        assert!(seq >= self.next, "record {seq} came after {}", self.next);
         let quarantined = self.quarantined.contains(&seq);
         let passed = if quarantined {
             None
@@ -152,7 +149,7 @@ impl<'a> Builder<'a> {
                 && (self.records.is_empty() || self.bytes + bytes <= self.cut.bytes);
             if !fits {
                 self.full = true;
-                return;
+                return false;
             }
             self.bytes += bytes;
             self.records.push(SequencedRecord { seq, record });
@@ -161,19 +158,34 @@ impl<'a> Builder<'a> {
         } else {
             self.counts.filtered += 1;
         }
-        self.skip_to(seq, expired);
         self.next = seq.next();
+        true
     }
 
-    /// Accounts for positions that no record stands for.
-    fn skip_to(&mut self, seq: RecordSeq, expired: &SeqRanges) {
-        if seq > self.next {
-            let skipped = SeqRange::new(self.next, RecordSeq::new(seq.get() - 1));
-            let given_up = expired.count_in(skipped);
-            self.counts.expired += given_up;
-            self.counts.damaged += skipped.count() - given_up;
-            self.next = seq;
+    /// Accounts for positions that no record stands for, as far as the page names them.
+    fn pass_holes(&mut self, expired: &[SeqRange], damaged: &[SeqRange]) {
+        loop {
+            if let Some(passed) = self.pass(expired) {
+                self.counts.expired += passed;
+            } else if let Some(passed) = self.pass(damaged) {
+                self.counts.damaged += passed;
+            } else {
+                return;
+            }
         }
+    }
+
+    /// Passes the range that the next position lies in; answers how many positions that were.
+    fn pass(&mut self, ranges: &[SeqRange]) -> Option<u64> {
+        if self.next > self.cut.within.last {
+            return None;
+        }
+        let at = ranges.partition_point(|range| range.last < self.next);
+        let range = ranges.get(at).filter(|range| range.contains(self.next))?;
+        let passed_to = range.last.min(self.cut.within.last).next();
+        let passed = passed_to.since(self.next);
+        self.next = passed_to;
+        Some(passed)
     }
 
     /// The batch; none where not a single position could be looked at.
