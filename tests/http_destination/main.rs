@@ -1,6 +1,9 @@
 //! The HTTP destination against upstreams on real sockets, driven by the real worker: what is
 //! acknowledged, what is sent again, what is held, and that nothing is lost or doubled.
 
+#[path = "../support/authority.rs"]
+#[allow(dead_code, reason = "another kind's tests use the rest of it")]
+mod authority;
 #[path = "../support/check.rs"]
 mod check;
 #[path = "../support/forwarding_box.rs"]

@@ -3,74 +3,35 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
-};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use thrio_edge::destination::http::{ClientIdentity, HttpOptions};
 
+use crate::authority::Authority;
 use crate::forwarding_box::ForwardingBox;
 use crate::upstream::Upstream;
 use crate::{destination, options, seqs};
 
-struct Authority {
-    folder: tempfile::TempDir,
-    issuer: Issuer<'static, KeyPair>,
-    certificate: Certificate,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        thrio_edge::transport::install_crypto_provider();
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).expect("a certificate");
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("ca.pem"), certificate.pem()).expect("written");
-        Self {
-            folder,
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
-    }
-
-    fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    fn issue(&self, name: &str, expired: bool) -> (Certificate, KeyPair) {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
-        if expired {
-            params.not_before = date_time_ymd(2020, 1, 1);
-            params.not_after = date_time_ymd(2020, 2, 1);
-        }
-        (params.signed_by(&key, &self.issuer).expect("signed"), key)
-    }
-
-    fn server(&self, name: &str, expired: bool, clients: Option<&Self>) -> Upstream {
-        let (certificate, key) = self.issue(name, expired);
-        let builder = ServerConfig::builder();
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                roots
-                    .add(authority.certificate.der().clone())
-                    .expect("a root");
-                let verifier = WebPkiClientVerifier::builder(Arc::new(roots));
-                builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+/// An upstream with a certificate, which asks for one of these clients where there are any.
+fn upstream((certificate, key): (PathBuf, PathBuf), clients: Option<&Authority>) -> Upstream {
+    let builder = ServerConfig::builder();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            for root in CertificateDer::pem_file_iter(authority.file()).expect("a file") {
+                roots.add(root.expect("PEM")).expect("a root");
             }
-        };
-        let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let config = builder.with_single_cert(chain, key).expect("a config");
-        Upstream::start_with(Some(Arc::new(config)))
-    }
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots));
+            builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+        }
+    };
+    let certificate = CertificateDer::from_pem_file(certificate).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    let config = builder.with_single_cert(vec![certificate], key);
+    Upstream::start_with(Some(Arc::new(config.expect("a config"))))
 }
 
 fn trusting(upstream: &Upstream, ca_file: &Path) -> HttpOptions {
@@ -90,21 +51,21 @@ fn held(options: HttpOptions) -> String {
 
 #[test]
 fn a_certificate_that_cannot_be_believed_holds_and_the_right_one_delivers() {
-    let (ours, another) = (Authority::new("one"), Authority::new("another"));
-    let expired = ours.server("localhost", true, None);
-    let reason = held(trusting(&expired, &ours.ca_file()));
+    let (ours, another) = (Authority::named("one"), Authority::named("another"));
+    let expired = upstream(ours.issue_expired("localhost"), None);
+    let reason = held(trusting(&expired, &ours.file()));
     assert!(
         reason.contains("xpired") && reason.contains("clock"),
         "{reason}"
     );
-    let elsewhere = ours.server("other.example.com", false, None);
-    let reason = held(trusting(&elsewhere, &ours.ca_file()));
+    let elsewhere = upstream(ours.issue("other.example.com"), None);
+    let reason = held(trusting(&elsewhere, &ours.file()));
     assert!(
         reason.contains("NotValidForName") || reason.contains("not valid for name"),
         "{reason}"
     );
-    let right = ours.server("localhost", false, None);
-    let reason = held(trusting(&right, &another.ca_file()));
+    let right = upstream(ours.issue("localhost"), None);
+    let reason = held(trusting(&right, &another.file()));
     assert!(reason.contains("UnknownIssuer"), "{reason}");
     for upstream in [&expired, &elsewhere] {
         assert!(
@@ -112,7 +73,7 @@ fn a_certificate_that_cannot_be_believed_holds_and_the_right_one_delivers() {
             "nothing was told to it"
         );
     }
-    let mut sender = ForwardingBox::new(destination(trusting(&right, &ours.ca_file())));
+    let mut sender = ForwardingBox::new(destination(trusting(&right, &ours.file())));
     sender.journal_transactions(5);
     sender.run_until_delivered();
     assert_eq!(right.held(), seqs(5));
@@ -120,22 +81,14 @@ fn a_certificate_that_cannot_be_believed_holds_and_the_right_one_delivers() {
 
 #[test]
 fn an_upstream_that_asks_for_a_certificate_gets_the_boxs() {
-    let (servers, clients) = (Authority::new("one"), Authority::new("another"));
-    let upstream = servers.server("localhost", false, Some(&clients));
-    let without = trusting(&upstream, &servers.ca_file());
+    let (servers, clients) = (Authority::named("one"), Authority::named("another"));
+    let upstream = upstream(servers.issue("localhost"), Some(&clients));
+    let without = trusting(&upstream, &servers.file());
     let reason = held(without.clone());
     assert!(reason.contains("client_certificate"), "{reason}");
-    let (certificate, key) = clients.issue("box-1", false);
-    let file = |name: &str, text: String| {
-        let path = clients.folder.path().join(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    };
+    let (certificate, key) = clients.issue("box-1");
     let with = HttpOptions {
-        client: Some(ClientIdentity {
-            certificate: file("box.pem", certificate.pem()),
-            key: file("box.key", key.serialize_pem()),
-        }),
+        client: Some(ClientIdentity { certificate, key }),
         ..without
     };
     let mut sender = ForwardingBox::new(destination(with));

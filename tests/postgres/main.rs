@@ -1,6 +1,8 @@
 //! The PostgreSQL destination against a real server: the suite that every SQL kind passes, what is
 //! PostgreSQL's own, and trouble in the middle of a drain.
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/check.rs"]
 mod check;
 #[path = "../destination_suite/mod.rs"]

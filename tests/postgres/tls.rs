@@ -4,53 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, KeyPair};
 use thrio_edge::clock::Clock as _;
 use thrio_edge::destination::Destination;
 use thrio_edge::destination::postgres::{PostgresDestination, PostgresOptions, ServerHost};
 use thrio_edge::transport::certificate::{TlsBegins, TlsServer, term_of_server};
 
+use crate::authority::Authority;
 use crate::destination_suite::records::source;
 use crate::destination_suite::writer;
 use crate::own::{clock, held};
 use crate::place::password;
 use crate::postgres_server::{PASSWORD, PostgresServer};
 
-/// An authority of the test's own.
-pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    folder: tempfile::TempDir,
-}
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let folder = tempfile::tempdir().expect("a folder");
-        let pem = params.self_signed(&key).expect("signed").pem();
-        fs::write(folder.path().join("ca.pem"), pem).expect("written");
-        Self {
-            issuer: Issuer::new(params, key),
-            folder,
-        }
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    /// Lets the server have a certificate for this name.
-    pub(crate) fn certify(&self, server: &PostgresServer, name: &str, expired: bool) {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        if expired {
-            params.not_before = date_time_ymd(2024, 1, 1);
-            params.not_after = date_time_ymd(2025, 1, 1);
-        }
-        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
-        server.set_certificate(&certificate.pem(), &key.serialize_pem());
-    }
+/// Lets the server have a certificate, whose file and whose key's these are.
+pub(crate) fn certify(server: &PostgresServer, (certificate, key): (PathBuf, PathBuf)) {
+    let text = |path| fs::read_to_string(path).expect("read");
+    server.set_certificate(&text(certificate), &text(key));
 }
 
 /// The server of this module alone: its certificate changes.
@@ -74,7 +44,7 @@ fn only_a_certificate_that_an_authority_signed_for_this_host_and_time_is_trusted
         let mut to = PostgresDestination::new(options, Some(password(PASSWORD)), clock());
         to.open(&writer("box-1", 1, &[source()]))
     };
-    ours.certify(&SERVER, "localhost", false);
+    certify(&SERVER, ours.issue("localhost"));
     open(Some(&ours.file())).unwrap_or_else(|error| panic!("{error}"));
     let encrypted = "SELECT count(*) FROM pg_stat_ssl WHERE ssl";
     assert_ne!(SERVER.admin("postgres").one(encrypted), "");
@@ -82,11 +52,11 @@ fn only_a_certificate_that_an_authority_signed_for_this_host_and_time_is_trusted
     let text = held(open(None));
     assert!(text.contains("name its certificate in ca_file"), "{text}");
 
-    ours.certify(&SERVER, "db.example.com", false);
+    certify(&SERVER, ours.issue("db.example.com"));
     let text = held(open(Some(&ours.file())));
     assert!(text.contains("another host's"), "{text}");
 
-    ours.certify(&SERVER, "localhost", true);
+    certify(&SERVER, ours.issue_expired("localhost"));
     let text = held(open(Some(&ours.file())));
     assert!(text.contains("has expired: renew it"), "{text}");
     // The look at the certificate tells the date that a verified connection is not told.
@@ -99,7 +69,7 @@ fn only_a_certificate_that_an_authority_signed_for_this_host_and_time_is_trusted
     assert!(ended < clock().now().wall, "{ended}");
 
     let theirs = Authority::new();
-    theirs.certify(&SERVER, "localhost", false);
+    certify(&SERVER, theirs.issue("localhost"));
     let text = held(open(Some(&ours.file())));
     assert!(
         text.contains("TLS:") && text.contains("authority"),

@@ -12,10 +12,11 @@ use std::thread;
 use thrio_edge::destination::postgres::PostgresOptions;
 
 use crate::SERVER;
+use crate::authority::Authority;
 use crate::drain::Drain;
 use crate::place::{Database, password};
 use crate::postgres_server::{PASSWORD, PostgresServer, USER, give_to_server, wait_until};
-use crate::tls::{self, Authority};
+use crate::tls::{self, certify};
 
 fn drain(database: &Database) -> Drain {
     Drain::begin(
@@ -98,16 +99,16 @@ fn a_permission_that_is_revoked() {
 fn a_certificate_that_expires() {
     let server = PostgresServer::start();
     let authority = Authority::new();
-    authority.certify(&server, "localhost", false);
+    certify(&server, authority.issue("localhost"));
     let options = tls::options(&server, Some(&authority.file()));
     let admin = server.admin(&options.server.database);
     let drain = Drain::begin(options, password(PASSWORD), &admin);
     let reconnect =
         format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{USER}'");
-    authority.certify(&server, "localhost", true);
+    certify(&server, authority.issue_expired("localhost"));
     admin.run(&reconnect);
     drain.shows("held", &["expired", "renew it"]);
-    authority.certify(&server, "localhost", false);
+    certify(&server, authority.issue("localhost"));
     drain.ends_whole(&admin);
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
 pub(crate) struct Authority {
@@ -14,10 +14,16 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
+    /// All of these have one name, as an authority and its successor do.
     pub(crate) fn new() -> Self {
+        Self::named("an authority of the tests")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
         thrio_edge::transport::install_crypto_provider();
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let folder = tempfile::tempdir().expect("a folder");
         let pem = params.self_signed(&key).expect("signed").pem();
