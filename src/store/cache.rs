@@ -2,26 +2,26 @@
 
 use std::sync::Arc;
 
-use super::codec::Block;
+use super::codec::LazyBlock;
 
 /// Two lanes of a destination, times two destinations.
 const BLOCKS_KEPT: usize = 4;
-/// And so many records of some 128 bytes in all: one whole block of 5,000, as an import makes, or two
-/// packed ones.
+/// And so many records of at most some 128 bytes in all (a transaction takes 40): one whole block of
+/// 5,000, as an import makes, or two packed ones.
 const RECORDS_KEPT: usize = 6_000;
 
 /// Least recently used first. A block is known by its first seq, its length and its CRC, so that
 /// one that was rewritten is another block.
 #[derive(Debug, Default)]
 pub(super) struct BlockCache {
-    blocks: Vec<(Identity, Arc<Block>)>,
+    blocks: Vec<(Identity, Arc<LazyBlock>)>,
 }
 
 /// Header bytes that tell blocks apart.
 pub(super) type Identity = [u8; super::codec::HEADER_BYTES];
 
 impl BlockCache {
-    pub(super) fn get(&mut self, identity: &Identity) -> Option<Arc<Block>> {
+    pub(super) fn get(&mut self, identity: &Identity) -> Option<Arc<LazyBlock>> {
         let at = self.blocks.iter().position(|(id, _)| id == identity)?;
         let found = self.blocks.remove(at);
         let block = Arc::clone(&found.1);
@@ -29,7 +29,7 @@ impl BlockCache {
         Some(block)
     }
 
-    pub(super) fn put(&mut self, identity: Identity, block: Arc<Block>) {
+    pub(super) fn put(&mut self, identity: Identity, block: Arc<LazyBlock>) {
         self.blocks.push((identity, block));
         while self.is_too_much() {
             self.blocks.remove(0);
@@ -38,7 +38,7 @@ impl BlockCache {
 
     /// The newest one is kept, however large it is.
     fn is_too_much(&self) -> bool {
-        let records: usize = self.blocks.iter().map(|(_, b)| b.slots.len()).sum();
+        let records: usize = self.blocks.iter().map(|(_, b)| b.len()).sum();
         self.blocks.len() > 1 && (self.blocks.len() > BLOCKS_KEPT || records > RECORDS_KEPT)
     }
 
@@ -54,7 +54,7 @@ mod tests {
     use crate::domain::ids::{RecordSeq, StoreId};
     use crate::domain::timestamp::WallTime;
 
-    fn block(first: u64, slots: usize) -> (Identity, Arc<Block>) {
+    fn block(first: u64, slots: usize) -> (Identity, Arc<LazyBlock>) {
         let holes = vec![SlotRef::Expired; slots];
         let bytes = codec::encode(
             StoreId::from_bits(1),
@@ -64,7 +64,7 @@ mod tests {
         );
         assert!(Header::check(&bytes).is_ok());
         let identity = bytes[..HEADER_BYTES].try_into().expect("a header");
-        let block = codec::decode(&bytes, &mut Interner::default()).expect("just encoded");
+        let block = LazyBlock::decode(&bytes, &mut Interner::default()).expect("just encoded");
         (identity, Arc::new(block))
     }
 

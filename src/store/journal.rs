@@ -8,7 +8,7 @@ use redb::ReadTransaction;
 use super::StoreError;
 use super::beside::BESIDE;
 use super::cache::{BlockCache, Identity};
-use super::codec::{self, Block, HEADER_BYTES, Header, Interner};
+use super::codec::{self, Block, HEADER_BYTES, Header, Interner, LazyBlock};
 use super::tables::JOURNAL;
 use crate::domain::ids::{RecordSeq, SeqRange};
 
@@ -26,14 +26,17 @@ impl Found<'_> {
     /// The description, where the CRC is right and it is the block of this key and span.
     pub(super) fn header(&self) -> Option<Header> {
         let header = Header::check(self.bytes).ok()?;
-        let whole = header.len as usize == self.bytes.len();
-        (whole && header.range() == self.span).then_some(header)
+        self.is_mine(&header).then_some(header)
+    }
+
+    fn is_mine(&self, header: &Header) -> bool {
+        header.len as usize == self.bytes.len() && header.range() == self.span
     }
 
     /// The records; `None` = damaged.
     pub(super) fn decode(&self, interner: &mut Interner) -> Option<Block> {
-        self.header()?;
-        codec::decode(self.bytes, interner).ok()
+        let block = codec::decode(self.bytes, interner).ok()?;
+        self.is_mine(&block.header).then_some(block)
     }
 
     /// The same through the cache. A cached block was checked when it was read; the bytes of the
@@ -42,12 +45,13 @@ impl Found<'_> {
         &self,
         cache: &mut BlockCache,
         interner: &mut Interner,
-    ) -> Option<Arc<Block>> {
+    ) -> Option<Arc<LazyBlock>> {
         let identity: Identity = self.bytes.get(..HEADER_BYTES)?.try_into().ok()?;
         if let Some(block) = cache.get(&identity) {
             return Some(block);
         }
-        let block = Arc::new(self.decode(interner)?);
+        let block = LazyBlock::decode(self.bytes, interner).ok()?;
+        let block = Arc::new(self.is_mine(&block.header).then_some(block)?);
         cache.put(identity, Arc::clone(&block));
         Some(block)
     }

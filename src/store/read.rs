@@ -67,8 +67,9 @@ impl Engine {
             return pages.more();
         };
         let skip = usize::try_from(start.since(found.first)).unwrap_or(usize::MAX);
-        for slot in block.slots.iter().skip(skip) {
-            if pages.page.next > head || !pages.push(slot) {
+        pages.expect(block.len().saturating_sub(skip));
+        for n in skip..block.len() {
+            if pages.page.next > head || !pages.push(block.slot(n)) {
                 return ControlFlow::Break(());
             }
         }
@@ -158,14 +159,20 @@ impl PageBuilder {
         }
     }
 
+    /// Makes room for so many more, or as many of them as the page may hold.
+    fn expect(&mut self, records: usize) {
+        let free = self.limit.records.saturating_sub(self.page.records.len());
+        self.page.records.reserve(records.min(free));
+    }
+
     /// Adds what stands at the page's next seq; false where the page is full before it.
-    fn push(&mut self, slot: &Slot) -> bool {
+    fn push(&mut self, slot: Slot) -> bool {
         let seq = self.page.next;
         match slot {
             Slot::Expired => self.hole(Hole::Expired, SeqRange::new(seq, seq)),
             Slot::Damaged => self.hole(Hole::Damaged, SeqRange::new(seq, seq)),
             Slot::Record(record) => {
-                let bytes = json_bytes(record);
+                let bytes = json_bytes(&record);
                 let is_first = self.page.records.is_empty();
                 let fits = self.page.records.len() < self.limit.records
                     && self.bytes + bytes <= self.limit.bytes;
@@ -173,10 +180,7 @@ impl PageBuilder {
                     return false;
                 }
                 self.bytes += bytes;
-                self.page.records.push(SequencedRecord {
-                    seq,
-                    record: record.clone(),
-                });
+                self.page.records.push(SequencedRecord { seq, record });
                 self.page.next = seq.next();
             }
         }

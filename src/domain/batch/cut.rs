@@ -67,6 +67,8 @@ pub struct Builder<'a> {
     /// The first position that was not looked at yet.
     next: RecordSeq,
     records: Vec<SequencedRecord>,
+    /// Records that belong into it, those of the page that is being taken too.
+    taken: usize,
     bytes: usize,
     counts: ParcelCounts,
     pages: u32,
@@ -89,6 +91,7 @@ impl<'a> Builder<'a> {
             quarantined,
             next,
             records: Vec::new(),
+            taken: 0,
             bytes: 0,
             counts: ParcelCounts {
                 expired: next.since(cut.within.first),
@@ -102,7 +105,7 @@ impl<'a> Builder<'a> {
     /// Where to read the next page and how much of it is useful; none where the batch is done.
     pub fn wants(&self) -> Option<(RecordSeq, usize, usize)> {
         let open = !self.full && self.next <= self.cut.within.last && self.pages < PAGES_MAX;
-        let records = self.cut.records.saturating_sub(self.records.len());
+        let records = self.cut.records.saturating_sub(self.taken);
         let bytes = self.cut.bytes.saturating_sub(self.bytes);
         (open && records > 0 && bytes > 0).then_some((self.next, records, bytes))
     }
@@ -112,20 +115,30 @@ impl<'a> Builder<'a> {
     /// the batch ends before it, or the next page tells of it.
     pub fn take(
         &mut self,
-        records: Vec<SequencedRecord>,
+        mut records: Vec<SequencedRecord>,
         expired: &[SeqRange],
         damaged: &[SeqRange],
     ) {
         self.pages += 1;
         let before = self.next;
-        for record in records {
+        let mut is_open = true;
+        // They stay where they are: a backlog of millions passes here.
+        records.retain_mut(|entry| {
+            if !is_open {
+                return false;
+            }
             self.pass_holes(expired, damaged);
-            let (seq, next) = (record.seq, self.next);
+            let (seq, next) = (entry.seq, self.next);
             assert!(seq >= next, "record {seq} came after {next}");
             let is_next = seq == next && seq <= self.cut.within.last;
-            if !is_next || !self.take_record(record) {
-                break;
-            }
+            let is_taken = is_next && self.takes(entry);
+            is_open = is_next && !self.full;
+            is_taken
+        });
+        if self.records.is_empty() {
+            self.records = records;
+        } else {
+            self.records.append(&mut records);
         }
         if !self.full {
             self.pass_holes(expired, damaged);
@@ -134,32 +147,28 @@ impl<'a> Builder<'a> {
         self.full |= self.next == before;
     }
 
-    /// Takes the record of the next position; false where the batch is full before it.
-    fn take_record(&mut self, record: SequencedRecord) -> bool {
-        let SequencedRecord { seq, record } = record;
-        let quarantined = self.quarantined.contains(&seq);
-        let passed = if quarantined {
-            None
-        } else {
-            self.filter.pass(record)
-        };
-        if let Some(record) = passed {
-            let bytes = approx_json_bytes(&record);
-            let fits = self.records.len() < self.cut.records
-                && (self.records.is_empty() || self.bytes + bytes <= self.cut.bytes);
+    /// Whether the record of the next position belongs into the batch; passes the position, unless
+    /// the batch is full before it.
+    fn takes(&mut self, entry: &mut SequencedRecord) -> bool {
+        let is_quarantined = self.quarantined.contains(&entry.seq);
+        let is_taken = !is_quarantined && self.filter.narrowed(&mut entry.record);
+        if is_taken {
+            let bytes = approx_json_bytes(&entry.record);
+            let fits = self.taken < self.cut.records
+                && (self.taken == 0 || self.bytes + bytes <= self.cut.bytes);
             if !fits {
                 self.full = true;
                 return false;
             }
             self.bytes += bytes;
-            self.records.push(SequencedRecord { seq, record });
-        } else if quarantined {
+            self.taken += 1;
+        } else if is_quarantined {
             self.counts.quarantined += 1;
         } else {
             self.counts.filtered += 1;
         }
-        self.next = seq.next();
-        true
+        self.next = entry.seq.next();
+        is_taken
     }
 
     /// Accounts for positions that no record stands for, as far as the page names them.

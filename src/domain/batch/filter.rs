@@ -20,23 +20,29 @@ pub struct DeliveryFilter {
 
 impl DeliveryFilter {
     /// The record as the destination may see it, or nothing.
+    pub fn pass(&self, mut record: Record) -> Option<Record> {
+        self.narrowed(&mut record).then_some(record)
+    }
+
+    /// Makes of the record what the destination may see of it; false where that is nothing.
     ///
     /// A transaction before `facts_from` becomes the agent's first row there: a `resync` at that
     /// time. Where several of an agent come, the newest replaces the others, as they have one key.
-    pub fn pass(&self, record: Record) -> Option<Record> {
+    pub fn narrowed(&self, record: &mut Record) -> bool {
         if !self.allows(record.source(), record.feed()) {
-            return None;
+            return false;
         }
         let Some(from) = self.facts_from else {
-            return Some(record);
+            return true;
         };
         match record {
             Record::Transaction(transaction) => {
-                Some(Record::Transaction(not_before(transaction, from.start())))
+                not_before(transaction, from.start());
+                true
             }
-            Record::Interval(ref interval) if interval.interval_start < from => None,
-            Record::Coverage(ref entry) if entry.interval_start < from => None,
-            other => Some(other),
+            Record::Interval(interval) => interval.interval_start >= from,
+            Record::Coverage(entry) => entry.interval_start >= from,
+            _ => true,
         }
     }
 
@@ -71,18 +77,15 @@ impl DeliveryFilter {
     }
 }
 
-fn not_before(transaction: StateTransaction, from: WallTime) -> StateTransaction {
+fn not_before(transaction: &mut StateTransaction, from: WallTime) {
     if transaction.started_at >= from {
-        return transaction;
+        return;
     }
-    StateTransaction {
-        started_at: from,
-        previous_state: None,
-        earliest_at: None,
-        observed_at: transaction.observed_at.max(from),
-        origin: Origin::Resync,
-        clamped: false,
-        tied: false,
-        ..transaction
-    }
+    transaction.started_at = from;
+    transaction.previous_state = None;
+    transaction.earliest_at = None;
+    transaction.observed_at = transaction.observed_at.max(from);
+    transaction.origin = Origin::Resync;
+    transaction.clamped = false;
+    transaction.tied = false;
 }

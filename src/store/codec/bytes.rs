@@ -142,7 +142,19 @@ impl<'a> Reader<'a> {
         ))
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, BadBytes> {
+        match self.rest {
+            // Most are one byte long.
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, BadBytes> {
         let mut value = 0u64;
         for (n, byte) in self.rest.iter().take(VARINT_BYTES_MAX).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * n);
@@ -202,7 +214,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, BadBytes> {
+/// The bytes as a text.
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, BadBytes> {
     std::str::from_utf8(bytes).map_err(|_| BadBytes("a text is not UTF-8"))
 }
 

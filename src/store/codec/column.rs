@@ -40,26 +40,59 @@ pub(super) fn write(writer: &mut Writer, values: &[u64]) {
 
 /// Reads `count` values.
 pub(super) fn read(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, BadBytes> {
+    let mut values = Vec::with_capacity(count);
+    for_each(reader, count, |value| {
+        values.push(value);
+        Ok(())
+    })?;
+    Ok(values)
+}
+
+/// Reads as many values as there are targets, and lets `put` make of each what belongs there.
+#[inline]
+pub(super) fn read_into<T>(
+    reader: &mut Reader<'_>,
+    targets: &mut [T],
+    mut put: impl FnMut(&mut T, u64) -> Result<(), BadBytes>,
+) -> Result<(), BadBytes> {
+    let count = targets.len();
+    let mut targets = targets.iter_mut();
+    for_each(reader, count, |value| {
+        // As many as were asked for are read, and no more.
+        targets.next().map_or(Ok(()), |target| put(target, value))
+    })
+}
+
+/// Reads `count` values and hands each to `each`.
+#[inline]
+pub(super) fn for_each(
+    reader: &mut Reader<'_>,
+    count: usize,
+    mut each: impl FnMut(u64) -> Result<(), BadBytes>,
+) -> Result<(), BadBytes> {
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok(());
     }
     match reader.u8()? {
-        CONSTANT => Ok(vec![reader.varint()?; count]),
-        PLAIN => (0..count).map(|_| reader.varint()).collect(),
+        CONSTANT => {
+            let value = reader.varint()?;
+            (0..count).try_for_each(|_| each(value))
+        }
+        PLAIN => (0..count).try_for_each(|_| each(reader.varint()?)),
         RUNS => {
-            let mut values = Vec::with_capacity(count);
+            let mut left = count;
             for _ in 0..reader.size()? {
                 let value = reader.varint()?;
                 let len = reader.size()?;
-                if len > count - values.len() {
-                    return Err(BadBytes("runs beyond the column's end"));
-                }
-                values.resize(values.len() + len, value);
+                left = left
+                    .checked_sub(len)
+                    .ok_or(BadBytes("runs beyond the column's end"))?;
+                (0..len).try_for_each(|_| each(value))?;
             }
-            if values.len() < count {
+            if left > 0 {
                 return Err(BadBytes("runs short of the column's end"));
             }
-            Ok(values)
+            Ok(())
         }
         _ => Err(BadBytes("unknown coding of a column")),
     }

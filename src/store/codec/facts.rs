@@ -8,8 +8,9 @@ use super::names::{
     run_from, run_number, suspect_from, suspect_number,
 };
 use super::{FastMap, Lexicon, Meanings, column};
+use crate::domain::ids::{AgentId, SourceName, StateText};
 use crate::domain::interval::{INTERVAL_S, IntervalStart};
-use crate::domain::record::{Figures, IntervalRecord, StateTransaction};
+use crate::domain::record::{Category, Figures, IntervalRecord, Origin, StateTransaction};
 use crate::domain::timestamp::WallTime;
 
 const CLAMPED: u8 = 1;
@@ -58,9 +59,22 @@ fn deltas(values: impl Iterator<Item = i64>) -> Vec<u64> {
 /// The inverse of [`deltas`].
 fn undeltas(values: Vec<u64>) -> impl Iterator<Item = i64> {
     values.into_iter().scan(0i64, |before, delta| {
-        *before = before.wrapping_add(unzigzag(delta));
+        *before = undelta(*before, delta);
         Some(*before)
     })
+}
+
+/// One step of [`undeltas`].
+fn undelta(before: i64, delta: u64) -> i64 {
+    before.wrapping_add(unzigzag(delta))
+}
+
+/// An index that lies in the list.
+fn position<T>(list: &[T], index: u64) -> Result<u32, BadBytes> {
+    u32::try_from(index)
+        .ok()
+        .filter(|index| (*index as usize) < list.len())
+        .ok_or(BadBytes("points beyond its list"))
 }
 
 fn index(value: u64) -> i64 {
@@ -143,71 +157,153 @@ fn flag(is_set: bool, bit: u8) -> u8 {
     if is_set { bit } else { 0 }
 }
 
+/// What transactions of a block have in common.
+#[derive(Debug)]
 struct TransactionShape {
-    source: u64,
-    state: u64,
-    previous: u64,
-    category: u8,
-    origin: u8,
-    flags: u8,
+    source: SourceName,
+    state: StateText,
+    previous_state: Option<StateText>,
+    category: Category,
+    origin: Origin,
+    clamped: bool,
+    tied: bool,
+    has_earliest: bool,
 }
 
-pub(super) fn read_transactions(
-    reader: &mut Reader<'_>,
-    words: &Meanings,
-    count: usize,
-) -> Result<Vec<StateTransaction>, BadBytes> {
-    let shapes = read_list(reader, |reader| {
-        Ok(TransactionShape {
-            source: reader.varint()?,
-            state: reader.varint()?,
-            previous: reader.varint()?,
-            category: reader.u8()?,
-            origin: reader.u8()?,
-            flags: reader.u8()?,
+impl TransactionShape {
+    fn read(reader: &mut Reader<'_>, words: &Meanings) -> Result<Self, BadBytes> {
+        let source = pick(&words.sources, reader.varint()?)?.clone();
+        let state = pick(&words.states, reader.varint()?)?.clone();
+        let previous = reader.varint()?;
+        let category = category_from(reader.u8()?)?;
+        let origin = origin_from(reader.u8()?)?;
+        let flags = reader.u8()?;
+        let previous_state = if flags & HAS_PREVIOUS == 0 {
+            None
+        } else {
+            Some(pick(&words.states, previous)?.clone())
+        };
+        Ok(Self {
+            source,
+            state,
+            previous_state,
+            category,
+            origin,
+            clamped: flags & CLAMPED != 0,
+            tied: flags & TIED != 0,
+            has_earliest: flags & HAS_EARLIEST != 0,
         })
-    })?;
-    let numbers = column::read(reader, count)?;
-    let agents = column::read(reader, count)?;
-    let observed = column::read(reader, count)?;
-    let mut with_earliest = 0;
-    for &number in &numbers {
-        with_earliest += usize::from(pick(&shapes, number)?.flags & HAS_EARLIEST != 0);
     }
-    let mut spans = column::read(reader, with_earliest)?.into_iter();
-    let starts = column::read(reader, count)?;
-    let mut all = Vec::with_capacity(count);
-    let rows = numbers
-        .into_iter()
-        .zip(undeltas(agents))
-        .zip(undeltas(observed));
-    for (((number, agent), observed), start) in rows.zip(starts) {
-        let shape = pick(&shapes, number)?;
-        let earliest_at = (shape.flags & HAS_EARLIEST != 0)
-            .then(|| spans.next().map(unzigzag))
-            .flatten()
-            .map(|span| WallTime::from_ms(observed.wrapping_sub(span)));
-        let observed_at = WallTime::from_ms(observed);
-        let expected = expected_start(earliest_at, observed_at);
-        all.push(StateTransaction {
-            source: pick(&words.sources, shape.source)?.clone(),
-            agent: pick(&words.agents, agent.cast_unsigned())?.clone(),
-            started_at: WallTime::from_ms(expected.wrapping_sub(unzigzag(start))),
-            state: pick(&words.states, shape.state)?.clone(),
-            category: category_from(shape.category)?,
-            previous_state: if shape.flags & HAS_PREVIOUS == 0 {
-                None
-            } else {
-                Some(pick(&words.states, shape.previous)?.clone())
-            },
-            earliest_at,
-            observed_at,
-            origin: origin_from(shape.origin)?,
-            clamped: shape.flags & CLAMPED != 0,
-            tied: shape.flags & TIED != 0,
-        });
+}
+
+/// One transaction of a block, with its place in the lists of shapes and agents. Times are
+/// milliseconds; `earliest` counts where the shape has one.
+#[derive(Debug, Clone, Copy, Default)]
+struct TransactionRow {
+    shape: u32,
+    agent: u32,
+    observed: i64,
+    earliest: i64,
+    started: i64,
+}
+
+/// The transactions of a block: checked, and made one by one when they are asked for. A drain
+/// passes each once, so that none is made to be copied, and a block that is kept takes little.
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    shapes: Vec<TransactionShape>,
+    agents: Vec<AgentId>,
+    rows: Vec<TransactionRow>,
+}
+
+impl Transactions {
+    /// Reads so many; [`Self::name`] has to give them their agents before one is made.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        words: &Meanings,
+        count: usize,
+    ) -> Result<Self, BadBytes> {
+        if count == 0 {
+            return Ok(Self::default());
+        }
+        let shapes = read_list(reader, |reader| TransactionShape::read(reader, words))?;
+        let mut rows = vec![TransactionRow::default(); count];
+        column::read_into(reader, &mut rows, |row, number| {
+            row.shape = position(&shapes, number)?;
+            Ok(())
+        })?;
+        let mut before = 0;
+        column::read_into(reader, &mut rows, |row, delta| {
+            before = undelta(before, delta);
+            row.agent = position(&words.agents, before.cast_unsigned())?;
+            Ok(())
+        })?;
+        let mut before = 0;
+        column::read_into(reader, &mut rows, |row, delta| {
+            before = undelta(before, delta);
+            row.observed = before;
+            Ok(())
+        })?;
+        read_earliest(reader, &shapes, &mut rows)?;
+        column::read_into(reader, &mut rows, |row, start| {
+            let expected = expected_start(
+                shapes[row.shape as usize].earliest_of(row),
+                WallTime::from_ms(row.observed),
+            );
+            row.started = expected.wrapping_sub(unzigzag(start));
+            Ok(())
+        })?;
+        Ok(Self {
+            shapes,
+            agents: Vec::new(),
+            rows,
+        })
     }
-    Ok(all)
+
+    /// Gives them the block's agents, which they were read with.
+    pub(super) fn name(&mut self, agents: Vec<AgentId>) {
+        self.agents = agents;
+    }
+
+    pub(super) fn get(&self, n: usize) -> StateTransaction {
+        let row = &self.rows[n];
+        let shape = &self.shapes[row.shape as usize];
+        StateTransaction {
+            source: shape.source.clone(),
+            agent: self.agents[row.agent as usize].clone(),
+            started_at: WallTime::from_ms(row.started),
+            state: shape.state.clone(),
+            category: shape.category,
+            previous_state: shape.previous_state.clone(),
+            earliest_at: shape.earliest_of(row),
+            observed_at: WallTime::from_ms(row.observed),
+            origin: shape.origin,
+            clamped: shape.clamped,
+            tied: shape.tied,
+        }
+    }
+}
+
+impl TransactionShape {
+    fn earliest_of(&self, row: &TransactionRow) -> Option<WallTime> {
+        self.has_earliest.then(|| WallTime::from_ms(row.earliest))
+    }
+}
+
+fn read_earliest(
+    reader: &mut Reader<'_>,
+    shapes: &[TransactionShape],
+    rows: &mut [TransactionRow],
+) -> Result<(), BadBytes> {
+    let has = |row: &TransactionRow| shapes[row.shape as usize].has_earliest;
+    let count = rows.iter().filter(|row| has(row)).count();
+    let mut with = rows.iter_mut().filter(|row| has(row));
+    column::for_each(reader, count, |span| {
+        if let Some(row) = with.next() {
+            row.earliest = row.observed.wrapping_sub(unzigzag(span));
+        }
+        Ok(())
+    })
 }
 
 pub(super) fn write_intervals<'a>(

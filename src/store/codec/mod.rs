@@ -8,6 +8,7 @@ pub(crate) mod bytes;
 mod column;
 mod facts;
 mod interner;
+mod lazy;
 pub(crate) mod names;
 pub(crate) mod rows;
 mod words;
@@ -15,6 +16,7 @@ mod words;
 pub(crate) use bytes::{BadBytes, Reader, Writer};
 pub(crate) use facts::interval_start;
 pub(crate) use interner::Interner;
+pub(crate) use lazy::LazyBlock;
 
 use std::collections::HashMap;
 
@@ -332,92 +334,7 @@ impl<'a> Sorted<'a> {
 
 /// Checks and decodes a block; `bytes` may hold more than its length.
 pub(crate) fn decode(bytes: &[u8], interner: &mut Interner) -> Result<Block, BadBytes> {
-    let header = Header::check(bytes)?;
-    let mut reader = Reader::new(&bytes[HEADER_BYTES..header.len as usize]);
-    let kinds = column::read(&mut reader, header.count as usize)?;
-    let words = Meanings {
-        sources: words::read(&mut reader, |text| interner.source(text))?,
-        agents: words::read(&mut reader, |text| interner.agent(text))?,
-        queues: words::read(&mut reader, |text| interner.queue(text))?,
-        states: words::read(&mut reader, |text| interner.state(text))?,
-    };
-    let slots = read_slots(&mut reader, &words, &kinds)?;
-    if reader.is_empty() {
-        Ok(Block { header, slots })
-    } else {
-        Err(BadBytes("bytes are left after a block's records"))
-    }
-}
-
-fn read_slots(
-    reader: &mut Reader<'_>,
-    words: &Meanings,
-    kinds: &[u64],
-) -> Result<Vec<Slot>, BadBytes> {
-    let count = |kind: u64| kinds.iter().filter(|k| **k == kind).count();
-    let mut transactions = match count(KIND_TRANSACTION) {
-        0 => Vec::new(),
-        some => facts::read_transactions(reader, words, some)?,
-    }
-    .into_iter();
-    let mut intervals = match count(KIND_INTERVAL) {
-        0 => Vec::new(),
-        some => facts::read_intervals(reader, words, some)?,
-    }
-    .into_iter();
-    let mut agents = read_rows(reader, count(KIND_AGENT), |reader| {
-        let (source, agent) = (word(reader, &words.sources)?, word(reader, &words.agents)?);
-        rows::read_agent(reader, source, agent)
-    })?;
-    let mut queues = read_rows(reader, count(KIND_QUEUE), |reader| {
-        let (source, queue) = (word(reader, &words.sources)?, word(reader, &words.queues)?);
-        rows::read_queue(reader, source, queue)
-    })?;
-    let mut coverage = read_rows(reader, count(KIND_COVERAGE), |reader| {
-        let source = word(reader, &words.sources)?;
-        let feed = names::feed_from(reader.u8()?)?;
-        let start = rows::read_interval(reader)?;
-        rows::read_coverage(reader, source, feed, start)
-    })?;
-    let mut codes = read_rows(reader, count(KIND_STATE_CODE), |reader| {
-        let (source, state) = (word(reader, &words.sources)?, word(reader, &words.states)?);
-        rows::read_state_code(reader, source, state)
-    })?;
-    kinds
-        .iter()
-        .map(|&kind| {
-            let record = match kind {
-                KIND_EXPIRED => return Ok(Slot::Expired),
-                KIND_DAMAGED => return Ok(Slot::Damaged),
-                KIND_INTERVAL => intervals.next().map(Record::Interval),
-                KIND_TRANSACTION => transactions.next().map(Record::Transaction),
-                KIND_AGENT => agents.next().map(Record::Agent),
-                KIND_QUEUE => queues.next().map(Record::Queue),
-                KIND_COVERAGE => coverage.next().map(Record::Coverage),
-                KIND_STATE_CODE => codes.next().map(Record::StateCode),
-                _ => return Err(BadBytes("unknown kind of record")),
-            };
-            record
-                .map(Slot::Record)
-                .ok_or(BadBytes("a record is short"))
-        })
-        .collect()
-}
-
-fn read_rows<'a, T>(
-    reader: &mut Reader<'a>,
-    count: usize,
-    mut one: impl FnMut(&mut Reader<'a>) -> Result<T, BadBytes>,
-) -> Result<std::vec::IntoIter<T>, BadBytes> {
-    let rows: Result<Vec<T>, BadBytes> = (0..count).map(|_| one(reader)).collect();
-    rows.map(Vec::into_iter)
-}
-
-fn word<T: Clone>(reader: &mut Reader<'_>, list: &[T]) -> Result<T, BadBytes> {
-    let index = reader.size()?;
-    list.get(index)
-        .cloned()
-        .ok_or(BadBytes("points beyond its list"))
+    LazyBlock::decode(bytes, interner).map(LazyBlock::into_block)
 }
 
 #[cfg(test)]

@@ -151,6 +151,22 @@ fn a_block_holds_its_holes_and_knows_what_they_are() {
 }
 
 #[test]
+fn a_lazy_block_makes_at_each_place_what_the_whole_block_has_there() {
+    let records = one_of_each();
+    let mut slots: Vec<_> = records.iter().map(SlotRef::Record).collect();
+    slots.insert(2, SlotRef::Expired);
+    slots.push(SlotRef::Damaged);
+    let bytes = encode(STORE, FIRST, AT, &slots);
+    let lazy = LazyBlock::decode(&bytes, &mut Interner::default()).unwrap();
+    let block = decode(&bytes, &mut Interner::default()).unwrap();
+    assert_eq!(lazy.len(), block.slots.len());
+    // In any order, and more than once.
+    for n in (0..lazy.len()).rev().chain(0..lazy.len()) {
+        assert_eq!(lazy.slot(n), block.slots[n], "{n}");
+    }
+}
+
+#[test]
 fn a_flipped_bit_anywhere_is_an_error_and_never_another_record() {
     let block = block_of(&one_of_each());
     for position in 0..block.len() {

@@ -1,9 +1,10 @@
 //! The texts of a block, each once: sorted, so that neighbours share their beginnings.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::FastMap;
-use super::bytes::{BadBytes, Reader, Writer};
+use super::bytes::{BadBytes, Reader, Writer, low_byte};
 
 /// Which text, by where it lies: texts are interned, so that most are compared without being read.
 type Place = (usize, usize);
@@ -93,10 +94,15 @@ impl<'a> Words<'a> {
     }
 }
 
+/// Texts that are decoded before they are looked up together, and their bytes: the look-ups of many
+/// wait for memory at the same time.
+const TOGETHER: usize = 64;
+const TOGETHER_BYTES: usize = 4096;
+
 /// Reads the texts and turns each into what it stands for.
 pub(super) fn read<T>(
     reader: &mut Reader<'_>,
-    mut make: impl FnMut(&str) -> Result<T, BadBytes>,
+    mut make: impl FnMut(&[u8]) -> Result<T, BadBytes>,
 ) -> Result<Vec<T>, BadBytes> {
     let count = reader.size()?;
     // Each text takes two bytes at least, which bounds the memory by the block's length.
@@ -104,25 +110,61 @@ pub(super) fn read<T>(
         return Err(BadBytes("more texts than bytes"));
     }
     let mut things = Vec::with_capacity(count);
-    let mut text: Vec<u8> = Vec::new();
-    for _ in 0..count {
-        let shared = reader.size()?;
-        if shared > text.len() {
-            return Err(BadBytes("a text shares more than its neighbour has"));
-        }
-        text.truncate(shared);
-        let coded = reader.size()?;
-        if coded & 1 == 0 {
-            text.extend_from_slice(reader.bytes(coded >> 1)?);
-        } else {
-            for byte in reader.bytes(coded >> 2)? {
-                text.extend([digit(byte >> 4), digit(byte & 0xf)]);
+    let mut texts = Texts::default();
+    for n in 1..=count {
+        texts.read(reader)?;
+        if n == count || texts.are_enough() {
+            for range in &texts.ranges {
+                things.push(make(&texts.bytes[range.clone()])?);
             }
+            texts.start_anew();
         }
-        let whole = std::str::from_utf8(&text).map_err(|_| BadBytes("a text is not UTF-8"))?;
-        things.push(make(whole)?);
     }
     Ok(things)
+}
+
+/// Decoded texts that lie behind each other; the last one is kept for the next.
+#[derive(Default)]
+struct Texts {
+    bytes: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+    last: Range<usize>,
+}
+
+impl Texts {
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), BadBytes> {
+        let shared = reader.size()?;
+        if shared > self.last.len() {
+            return Err(BadBytes("a text shares more than its neighbour has"));
+        }
+        let start = self.bytes.len();
+        let before = self.last.start;
+        self.bytes.extend_from_within(before..before + shared);
+        let coded = reader.size()?;
+        if coded & 1 == 0 {
+            self.bytes.extend_from_slice(reader.bytes(coded >> 1)?);
+        } else {
+            let packed = reader.bytes(coded >> 2)?;
+            self.bytes.reserve(2 * packed.len());
+            for byte in packed {
+                self.bytes.extend_from_slice(&DIGITS[usize::from(*byte)]);
+            }
+        }
+        self.last = start..self.bytes.len();
+        self.ranges.push(self.last.clone());
+        Ok(())
+    }
+
+    fn are_enough(&self) -> bool {
+        self.ranges.len() >= TOGETHER || self.bytes.len() >= TOGETHER_BYTES
+    }
+
+    fn start_anew(&mut self) {
+        self.bytes.copy_within(self.last.clone(), 0);
+        self.bytes.truncate(self.last.len());
+        self.last = 0..self.bytes.len();
+        self.ranges.clear();
+    }
 }
 
 /// Bytes (not characters: the texts are joined again as bytes) that both begin with.
@@ -159,6 +201,18 @@ const fn nibble(digit: u8) -> u8 {
     NIBBLES[digit as usize]
 }
 
+/// The two digits of each byte.
+const DIGITS: [[u8; 2]; 256] = {
+    let mut digits = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let value = low_byte(byte as u64);
+        digits[byte] = [digit(value >> 4), digit(value & 0xf)];
+        byte += 1;
+    }
+    digits
+};
+
 const fn digit(nibble: u8) -> u8 {
     match nibble {
         0..=9 => b'0' + nibble,
@@ -168,13 +222,17 @@ const fn digit(nibble: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes::utf8;
     use super::*;
 
     fn check(texts: &[&str]) -> usize {
         let words = Words::collect(texts.iter().copied());
         let mut writer = Writer::default();
         words.write(&mut writer);
-        let back = read(&mut Reader::new(&writer.bytes), |text| Ok(text.to_owned())).unwrap();
+        let back = read(&mut Reader::new(&writer.bytes), |text| {
+            utf8(text).map(str::to_owned)
+        });
+        let back = back.unwrap();
         for &text in texts {
             assert_eq!(back[usize::try_from(words.of(text)).unwrap()], text);
         }
@@ -198,6 +256,24 @@ mod tests {
         let words = Words::collect(["b", "", "a\0", "abcdefghi", "a", "abcdefgh"].into_iter());
         let sorted = ["", "a", "a\0", "abcdefgh", "abcdefghi", "b"];
         assert_eq!(words.sorted, sorted);
+    }
+
+    #[test]
+    fn more_texts_than_are_looked_up_together_come_back() {
+        for length in [1, 30, 700] {
+            let texts: Vec<String> = (0..3 * TOGETHER)
+                .map(|n| format!("{}{n:03}", "x".repeat(length)))
+                .collect();
+            check(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_text_shares_no_more_than_the_one_before_it_has() {
+        let two = |shared: u8| [2, 0, 2, b'a', shared, 2, b'b'];
+        let back = |bytes: &[u8]| read(&mut Reader::new(bytes), |text| Ok(text.to_vec()));
+        assert_eq!(back(&two(1)).unwrap(), [b"a".to_vec(), b"ab".to_vec()]);
+        assert!(back(&two(2)).is_err());
     }
 
     #[test]
