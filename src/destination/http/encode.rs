@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::json;
+use super::json::{self, Transactions};
 use super::options::Format;
 use super::protocol::types;
 use super::protocol::{Claim, TYPE_PREFIX, type_of};
@@ -24,6 +24,9 @@ pub(in super::super) struct Encoder {
     box_json: String,
     /// The start of every event's `source`.
     source_start: String,
+    /// The start of a transaction's line, up to the seq in its id.
+    line_start: Vec<u8>,
+    transactions: Transactions,
     body: Vec<u8>,
     events: u64,
 }
@@ -38,14 +41,20 @@ struct RosterData<'a> {
 
 impl Encoder {
     pub(in super::super) fn new(format: Format, box_id: &BoxId, store_id: StoreId) -> Self {
-        Self {
+        let mut new = Self {
             format,
             store: store_id.to_string(),
             box_json: serde_json::to_string(box_id).expect("a text is JSON"),
             source_start: format!("/thrio-edge/{}/", percent_encoded(box_id.as_str())),
+            line_start: Vec::new(),
+            transactions: Transactions::default(),
             body: Vec::new(),
             events: 0,
-        }
+        };
+        new.line_start(types::TRANSACTION);
+        new.id("");
+        new.line_start = std::mem::take(&mut new.body);
+        new
     }
 
     /// The body that was written last.
@@ -156,10 +165,17 @@ impl Encoder {
     /// A line is the event's data with what identifies it before its first field.
     fn record_line(&mut self, entry: &SequencedRecord) {
         self.separate();
-        self.line_start(type_of(&entry.record));
-        self.id_of(entry.seq);
+        if let Record::Transaction(_) = &entry.record {
+            self.body.extend_from_slice(&self.line_start);
+        } else {
+            self.line_start(type_of(&entry.record));
+            self.id("");
+        }
+        let mut digits = itoa::Buffer::new();
+        let seq = digits.format(entry.seq.get());
+        self.put(seq);
         self.put("\",\"seq\":");
-        json::number(&mut self.body, entry.seq.get());
+        self.put(seq);
         let at = self.body.len();
         self.data_of(&entry.record);
         self.join_objects(at);
@@ -237,7 +253,7 @@ impl Encoder {
     fn data_of(&mut self, record: &Record) {
         match record {
             Record::Interval(data) => self.json(data),
-            Record::Transaction(data) => json::transaction(&mut self.body, data),
+            Record::Transaction(data) => self.transactions.write(&mut self.body, data),
             Record::Agent(data) => self.json(data),
             Record::Queue(data) => self.json(data),
             Record::Coverage(data) => self.json(data),

@@ -2,40 +2,119 @@
 //! that knows nothing of them takes three times as long. What is written is what serde would
 //! write; a test holds the two together.
 
-use crate::domain::record::StateTransaction;
+use crate::domain::ids::StateText;
+use crate::domain::record::{Category, StateTransaction};
 use crate::domain::timestamp::WallTime;
 
 /// The longest that a transaction is beside its texts.
 const FRAME_BYTES: usize = 320;
+/// States as they were written last, by where their text lies: a power of two.
+const STATES_KEPT: usize = 32;
+/// Longer ones are written anew, so that all take some 10 KB at most.
+const STATE_BYTES_KEPT: usize = 256;
 
-/// Appends the transaction as an object.
-pub(super) fn transaction(out: &mut Vec<u8>, data: &StateTransaction) {
-    out.reserve(FRAME_BYTES);
-    out.extend_from_slice(b"{\"source\":");
-    text(out, data.source.as_str());
-    out.extend_from_slice(b",\"agent\":");
-    text(out, data.agent.as_str());
-    out.extend_from_slice(b",\"started_at\":");
-    moment(out, data.started_at);
+/// Writes transactions, and remembers what most of them repeat.
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    states: [Option<Written>; STATES_KEPT],
+    earliest: Moment,
+    observed: Moment,
+}
+
+/// From `state` to before the value of `earliest_at`, with what it was written for.
+#[derive(Debug)]
+struct Written {
+    state: StateText,
+    category: Category,
+    previous_state: Option<StateText>,
+    json: Vec<u8>,
+}
+
+/// The digits of the moment that was written last: those of one poll have it in common.
+#[derive(Debug, Default)]
+struct Moment {
+    at: WallTime,
+    digits: Vec<u8>,
+}
+
+impl Transactions {
+    /// Appends the transaction as an object.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, data: &StateTransaction) {
+        out.reserve(FRAME_BYTES);
+        out.extend_from_slice(b"{\"source\":");
+        text(out, data.source.as_str());
+        out.extend_from_slice(b",\"agent\":");
+        text(out, data.agent.as_str());
+        out.extend_from_slice(b",\"started_at\":");
+        number(out, data.started_at.ms());
+        self.state(out, data);
+        match data.earliest_at {
+            Some(at) => self.earliest.write(out, at),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"observed_at\":");
+        self.observed.write(out, data.observed_at);
+        out.extend_from_slice(b",\"origin\":\"");
+        out.extend_from_slice(data.origin.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"clamped\":");
+        truth(out, data.clamped);
+        out.extend_from_slice(b",\"tied\":");
+        truth(out, data.tied);
+        out.push(b'}');
+    }
+
+    fn state(&mut self, out: &mut Vec<u8>, data: &StateTransaction) {
+        // Texts of the journal are shared, so that where one lies tells it from most others.
+        let place = data.state.as_str().as_ptr() as usize / align_of::<u128>();
+        let kept = &mut self.states[place % STATES_KEPT];
+        if let Some(kept) = kept
+            && kept.is_for(data)
+        {
+            out.extend_from_slice(&kept.json);
+            return;
+        }
+        let start = out.len();
+        state(out, data);
+        let json = &out[start..];
+        *kept = (json.len() <= STATE_BYTES_KEPT).then(|| Written {
+            state: data.state.clone(),
+            category: data.category,
+            previous_state: data.previous_state.clone(),
+            json: json.to_vec(),
+        });
+    }
+}
+
+impl Written {
+    fn is_for(&self, data: &StateTransaction) -> bool {
+        self.state == data.state
+            && self.category == data.category
+            && self.previous_state == data.previous_state
+    }
+}
+
+impl Moment {
+    fn write(&mut self, out: &mut Vec<u8>, at: WallTime) {
+        if self.at != at || self.digits.is_empty() {
+            self.at = at;
+            self.digits.clear();
+            number(&mut self.digits, at.ms());
+        }
+        out.extend_from_slice(&self.digits);
+    }
+}
+
+fn state(out: &mut Vec<u8>, data: &StateTransaction) {
     out.extend_from_slice(b",\"state\":");
     text(out, data.state.as_str());
     out.extend_from_slice(b",\"category\":\"");
     out.extend_from_slice(data.category.as_str().as_bytes());
     out.extend_from_slice(b"\",\"previous_state\":");
-    maybe(out, data.previous_state.as_ref(), |out, state| {
-        text(out, state.as_str());
-    });
+    match &data.previous_state {
+        Some(state) => text(out, state.as_str()),
+        None => out.extend_from_slice(b"null"),
+    }
     out.extend_from_slice(b",\"earliest_at\":");
-    maybe(out, data.earliest_at, moment);
-    out.extend_from_slice(b",\"observed_at\":");
-    moment(out, data.observed_at);
-    out.extend_from_slice(b",\"origin\":\"");
-    out.extend_from_slice(data.origin.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"clamped\":");
-    truth(out, data.clamped);
-    out.extend_from_slice(b",\"tied\":");
-    truth(out, data.tied);
-    out.push(b'}');
 }
 
 /// Appends a whole number.
@@ -43,31 +122,43 @@ pub(super) fn number(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-fn moment(out: &mut Vec<u8>, at: WallTime) {
-    number(out, at.ms());
-}
-
 fn truth(out: &mut Vec<u8>, is_so: bool) {
     out.extend_from_slice(if is_so { b"true" } else { b"false" });
 }
 
-fn maybe<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
-    match value {
-        Some(value) => write(out, value),
-        None => out.extend_from_slice(b"null"),
-    }
-}
-
 fn text(out: &mut Vec<u8>, text: &str) {
-    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-    // Without an early end, which would keep it from looking at many bytes at once.
-    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
+    if is_plain(text.as_bytes()) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
     } else {
         serde_json::to_writer(out, text).expect("a text is JSON");
     }
+}
+
+/// Whether JSON has the text as it is: no control character, quote or backslash. Looks at eight bytes
+/// at once.
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let special = words.iter().fold(0, |special, word| {
+        let word = u64::from_le_bytes(*word);
+        special
+            | below(word, b' ')
+            | below(word ^ (EACH * u64::from(b'"')), 1)
+            | below(word ^ (EACH * u64::from(b'\\')), 1)
+    });
+    let is_plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
+    special & TOP == 0 && rest.iter().all(is_plain)
+}
+
+/// One in each byte, and the top bit of each.
+const EACH: u64 = 0x0101_0101_0101_0101;
+const TOP: u64 = EACH << 7;
+
+/// Has a top bit set where any byte is below the limit, which is 128 at most. (A byte above one that
+/// is below may be taken for one, too: "any" is exact, "which" is not.)
+const fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(EACH * limit as u64) & !word
 }
 
 #[cfg(test)]
@@ -119,14 +210,59 @@ mod tests {
     }
 
     proptest! {
+        /// Several by one writer, which remembers what the former ones had.
         #[test]
-        fn it_is_what_serde_writes(data in transactions()) {
+        fn it_is_what_serde_writes(all in proptest::collection::vec(transactions(), 1..4)) {
+            let mut writer = Transactions::default();
             // Some texts are no ids.
-            let Some(data) = data else { return Ok(()); };
+            let all: Vec<_> = all.into_iter().flatten().collect();
+            for data in all.iter().chain(&all) {
+                let mut out = Vec::new();
+                writer.write(&mut out, data);
+                let expected = serde_json::to_string(data).expect("plain data");
+                prop_assert_eq!(String::from_utf8(out).expect("text"), expected);
+            }
+        }
+
+        #[test]
+        fn a_text_is_plain_where_json_has_it_as_it_is(text in "[ -~\u{0}-\u{1f}\u{7f}é]{0,40}") {
+            let as_it_is = format!("\"{text}\"");
+            let json = serde_json::to_string(&text).expect("a text");
+            prop_assert_eq!(is_plain(text.as_bytes()), json == as_it_is);
+        }
+    }
+
+    #[test]
+    fn what_differs_in_one_field_is_not_taken_for_the_former_one() {
+        let text = StateText::new("Busy").unwrap();
+        let first = StateTransaction {
+            source: SourceName::new("main").unwrap(),
+            agent: AgentId::new("kim").unwrap(),
+            started_at: WallTime::from_ms(0),
+            state: text.clone(),
+            category: Category::Busy,
+            previous_state: None,
+            earliest_at: Some(WallTime::from_ms(0)),
+            observed_at: WallTime::from_ms(0),
+            origin: Origin::Source,
+            clamped: false,
+            tied: false,
+        };
+        let category = StateTransaction {
+            category: Category::Aux,
+            ..first.clone()
+        };
+        let previous = StateTransaction {
+            previous_state: Some(text),
+            observed_at: WallTime::from_ms(-7),
+            ..first.clone()
+        };
+        let mut writer = Transactions::default();
+        for data in [&first, &category, &previous, &first] {
             let mut out = Vec::new();
-            transaction(&mut out, &data);
-            let expected = serde_json::to_string(&data).expect("plain data");
-            prop_assert_eq!(String::from_utf8(out).expect("text"), expected);
+            writer.write(&mut out, data);
+            let expected = serde_json::to_string(data).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }
 }
