@@ -130,7 +130,9 @@ impl ForwardWorker {
         let (filter, quarantined) = (self.machine.filter(), self.machine.quarantined());
         let mut building = Builder::new(cut, self.store.first(), filter, quarantined);
         while let Some((from, records, bytes)) = building.wants() {
-            let page = self.store.read(from, ReadLimit { records, bytes })?;
+            let spare = std::mem::take(&mut self.spare);
+            let limit = ReadLimit { records, bytes };
+            let page = self.store.read_into(from, limit, spare)?;
             building.take(page.records, &page.expired, &page.damaged);
         }
         let Some(parcel) = building.finish() else {

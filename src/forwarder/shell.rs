@@ -48,7 +48,8 @@ fn step(
     match worker.begin(now) {
         Ok(Do::WaitUntil(until)) => until,
         Ok(Do::Call(call)) => {
-            let outcome = execute(destination, call);
+            let outcome = execute(destination, &call);
+            worker.take_back(call);
             match worker.complete(clock.now(), outcome) {
                 Ok(()) => now.mono,
                 Err(error) => {
@@ -65,16 +66,16 @@ fn step(
 }
 
 /// Makes the call: the one part that blocks.
-pub fn execute(destination: &mut dyn Destination, call: DeliveryCall) -> DeliveryOutcome {
+pub fn execute(destination: &mut dyn Destination, call: &DeliveryCall) -> DeliveryOutcome {
     DeliveryOutcome::Done(match call {
-        DeliveryCall::Open(writer) => return DeliveryOutcome::Opened(destination.open(&writer)),
+        DeliveryCall::Open(writer) => return DeliveryOutcome::Opened(destination.open(writer)),
         DeliveryCall::Probe => destination.probe(),
-        DeliveryCall::Current(states) => destination.send_current(&states),
+        DeliveryCall::Current(states) => destination.send_current(states),
         DeliveryCall::Roster(source, agents, queues) => {
-            destination.send_roster(&source, &agents, &queues)
+            destination.send_roster(source, agents, queues)
         }
-        DeliveryCall::Heartbeat(beat) => destination.heartbeat(&beat),
-        DeliveryCall::Send(batch) => destination.send(&batch),
-        DeliveryCall::Resend(batch) => destination.resend(&batch),
+        DeliveryCall::Heartbeat(beat) => destination.heartbeat(beat),
+        DeliveryCall::Send(batch) => destination.send(batch),
+        DeliveryCall::Resend(batch) => destination.resend(batch),
     })
 }

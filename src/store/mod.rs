@@ -66,7 +66,7 @@ use crate::domain::ids::{
 };
 use crate::domain::interval::{IntervalStart, Window};
 use crate::domain::record::{
-    AgentChange, CoverageEntry, IntervalRecord, QueueChange, Record, StateCode,
+    AgentChange, CoverageEntry, IntervalRecord, QueueChange, Record, SequencedRecord, StateCode,
 };
 use crate::domain::timestamp::{Now, WallTime};
 use engine::Engine;
@@ -286,6 +286,16 @@ impl Store {
     /// The records from `from` on. [`Page::next`] always moves on unless the end is reached.
     pub fn read(&self, from: RecordSeq, limit: ReadLimit) -> Result<Page, StoreError> {
         self.engine.read_page(from, limit)
+    }
+
+    /// The same into a list that is used again: what it holds is dropped, its memory is the page's.
+    pub fn read_into(
+        &self,
+        from: RecordSeq,
+        limit: ReadLimit,
+        records: Vec<SequencedRecord>,
+    ) -> Result<Page, StoreError> {
+        self.engine.read_page_into(from, limit, records)
     }
 
     /// The first seq of a record about this moment (to the hour) or a later one.

@@ -19,9 +19,19 @@ const HOLES_MAX: usize = 1_000;
 impl Engine {
     /// See [`super::Store::read`].
     pub(super) fn read_page(&self, from: RecordSeq, limit: ReadLimit) -> Result<Page, StoreError> {
+        self.read_page_into(from, limit, Vec::new())
+    }
+
+    /// See [`super::Store::read_into`].
+    pub(super) fn read_page_into(
+        &self,
+        from: RecordSeq,
+        limit: ReadLimit,
+        records: Vec<SequencedRecord>,
+    ) -> Result<Page, StoreError> {
         let from = from.max(RecordSeq::new(1));
         let known = self.head();
-        let mut pages = PageBuilder::new(from, limit);
+        let mut pages = PageBuilder::new(from, limit, records);
         if from > known {
             return Ok(pages.page);
         }
@@ -148,9 +158,11 @@ struct PageBuilder {
 }
 
 impl PageBuilder {
-    fn new(from: RecordSeq, limit: ReadLimit) -> Self {
+    fn new(from: RecordSeq, limit: ReadLimit, mut records: Vec<SequencedRecord>) -> Self {
+        records.clear();
         Self {
             page: Page {
+                records,
                 next: from,
                 ..Page::default()
             },

@@ -57,7 +57,8 @@ fn drive(
         match worker.begin(at(now)).expect("the store is whole") {
             Do::WaitUntil(until) => now = until.max(now),
             Do::Call(call) => {
-                let outcome = shell::execute(destination, call);
+                let outcome = shell::execute(destination, &call);
+                worker.take_back(call);
                 now = now.plus(CALL);
                 worker
                     .complete(at(now), outcome)

@@ -160,7 +160,7 @@ fn feed_states_ride_in_their_commit_and_others_at_the_latest_after_60_s() {
 }
 
 #[test]
-fn a_page_keeps_its_limits_and_says_where_to_go_on() {
+fn a_page_keeps_its_limits_and_says_where_to_go_on_also_in_the_memory_of_the_last_one() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 0);
     let records: Vec<_> = (0..250).map(|n| transaction(n, "Busy", 15)).collect();
@@ -169,17 +169,21 @@ fn a_page_keeps_its_limits_and_says_where_to_go_on() {
     }
     let mut read = Vec::new();
     let mut from = RecordSeq::ZERO;
+    let mut spare = Vec::new();
     loop {
         let limit = ReadLimit {
             records: 70,
             bytes: 20_000,
         };
         let page = store.read(from, limit).unwrap();
+        // What the list holds from the page before is none of this one.
+        assert_eq!(store.read_into(from, limit, spare).unwrap(), page);
         if page.records.is_empty() {
             break;
         }
         assert!(page.records.len() <= 70);
-        read.extend(page.records);
+        read.extend(page.records.iter().cloned());
+        spare = page.records;
         from = page.next;
     }
     let expected: Vec<_> = (1..)

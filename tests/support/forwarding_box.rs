@@ -163,7 +163,8 @@ impl ForwardingBox {
         match self.worker.begin(at(self.now)).expect("the store is whole") {
             Do::WaitUntil(until) => self.now = until.max(self.now),
             Do::Call(call) => {
-                let outcome = shell::execute(self.destination.as_mut(), call);
+                let outcome = shell::execute(self.destination.as_mut(), &call);
+                self.worker.take_back(call);
                 self.worker
                     .complete(at(self.now), outcome)
                     .expect("the store is whole");
