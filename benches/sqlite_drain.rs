@@ -3,6 +3,7 @@
 //! or `applied_no`'s counter. Prints the ratio of records per second; the goal is 0.8 or more.
 
 #[path = "support/rows.rs"]
+#[allow(dead_code, reason = "the drain to PostgreSQL uses the rest")]
 mod rows;
 
 use std::path::Path;

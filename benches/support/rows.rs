@@ -87,6 +87,15 @@ fn interval(n: u64) -> Record {
     })
 }
 
+/// The first and the last start, in Unix seconds, of what so many batches of intervals hold.
+pub(crate) fn interval_starts_s(batches: u64) -> (i64, i64) {
+    let start_s = |n: u64| match interval(n) {
+        Record::Interval(record) => record.interval_start.s(),
+        _ => unreachable!("it makes intervals"),
+    };
+    (start_s(1), start_s(batches * BATCH))
+}
+
 /// As a database takes a sum.
 pub(crate) fn figure(sum: Option<u64>) -> Option<i64> {
     sum.map(|sum| i64::try_from(sum).expect("small"))

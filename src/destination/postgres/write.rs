@@ -5,6 +5,10 @@
 //! What only matters where records come out of order (an older revision after a newer one) is
 //! looked for only where the guard has let a row of the batch down.
 
+use std::iter::repeat_n;
+
+use chrono::{DateTime, Utc};
+
 use super::super::SendError;
 use super::super::rows::{IntervalRow, LastSeen, Row, Rows};
 use super::super::sql::{Key, Parts, Replaced, Stamps, figure, newest_of, number};
@@ -63,16 +67,22 @@ pub(super) const RESTATE: &str = "UPDATE {t}queue_interval AS t
   WHERE t.source = $1 AND t.interval_start = s.interval_start AND t.queue_id = s.queue_id
     AND t.status <> s.status";
 
-/// Both tables of the intervals from columns that are sent once. Where a newer record of the batch
-/// tells of the interval, `first_stored_at` is NULL, and only the revision is written.
-pub(super) const INTERVALS: &str = "WITH u AS MATERIALIZED (
+/// Both tables of the intervals from columns that are sent once, and unnested once, because both
+/// read `u`. Where a newer record of the batch tells of the interval, `first_stored_at` is NULL, and
+/// only the revision is written. Coverage is looked up once for each interval start, not for each
+/// queue of it.
+pub(super) const INTERVALS: &str = "WITH u AS (
     SELECT unnest($5::bigint[]) AS seq, unnest($6::text[]) AS queue_id,
       unnest($7::timestamptz[]) AS interval_start, unnest($8::bigint[]) AS revision,
       unnest($9::bigint[]) AS entered, unnest($10::bigint[]) AS abandoned,
       unnest($11::bigint[]) AS handle_time_s, unnest($12::text[]) AS suspect,
       unnest($13::timestamptz[]) AS stored_at, unnest($14::timestamptz[]) AS replaced_at,
       unnest($15::text[]) AS reason, unnest($16::text[]) AS run,
-      unnest($17::timestamptz[]) AS first_stored_at),
+      unnest($17::timestamptz[]) AS first_stored_at,
+      (SELECT array_agg(COALESCE(c.final_at, 'infinity') ORDER BY s.n)
+        FROM unnest($18::timestamptz[]) WITH ORDINALITY AS s(interval_start, n)
+        LEFT JOIN {t}interval_coverage AS c ON c.source = $1::text AND c.feed = 'historical'
+          AND c.interval_start = s.interval_start)[unnest($19::int[])] AS final_at),
   revised AS (
     INSERT INTO {t}queue_interval_revision AS t
       (source, queue_id, interval_start, claim_no, revision, entered, abandoned, handle_time_s,
@@ -91,13 +101,11 @@ pub(super) const INTERVALS: &str = "WITH u AS MATERIALIZED (
      suspect, revision, first_stored_at, last_changed_at, claim_no, record_seq, applied_no)
   SELECT $1, u.queue_id, u.interval_start, $4::bigint, u.entered, u.abandoned, u.handle_time_s,
     CASE
-      WHEN c.final_at IS NULL THEN 'provisional'
-      WHEN u.stored_at > c.final_at AND u.revision > 1 THEN 'restated'
+      WHEN u.final_at = 'infinity' THEN 'provisional'
+      WHEN u.stored_at > u.final_at AND u.revision > 1 THEN 'restated'
       ELSE 'final' END,
     u.suspect, u.revision, u.first_stored_at, u.stored_at, $2, u.seq, $3
   FROM u
-  LEFT JOIN {t}interval_coverage AS c ON c.source = $1 AND c.feed = 'historical'
-    AND c.interval_start = u.interval_start
   WHERE u.first_stored_at IS NOT NULL
   ON CONFLICT (source, interval_start, queue_id) DO UPDATE SET entered = excluded.entered,
     abandoned = excluded.abandoned, handle_time_s = excluded.handle_time_s,
@@ -137,7 +145,7 @@ pub(super) const REPLACED_BY: &str = "UPDATE {t}queue_interval_revision AS t
     AND t.replaced_at IS DISTINCT FROM n.stored_at";
 
 /// The transactions, and from those that are an agent's newest its current state.
-pub(super) const TRANSACTIONS: &str = "WITH u AS MATERIALIZED (
+pub(super) const TRANSACTIONS: &str = "WITH u AS (
     SELECT unnest($4::bigint[]) AS seq, unnest($5::text[]) AS agent_id,
       unnest($6::timestamptz[]) AS started_at, unnest($7::text[]) AS state,
       unnest($8::text[]) AS category, unnest($9::text[]) AS previous_state,
@@ -347,6 +355,9 @@ fn push_intervals<'a>(
         .map(|newest| newest.map(|newest| at(newest.first_stored_at)))
         .collect();
     params.push(Box::new(first_stored_at));
+    let (starts, places) = starts(rows);
+    params.push(Box::new(starts));
+    params.push(Box::new(places));
     let place = pipeline.push(INTERVALS, params);
 
     let later: Vec<_> = rows.iter().filter(|row| row.record.revision > 1).collect();
@@ -361,6 +372,21 @@ fn push_intervals<'a>(
         place,
         has_holes: replaced.has_holes,
     })
+}
+
+/// Each interval start of the rows once, and for each row the place of its own, from 1. Rows are
+/// sorted by it.
+fn starts(rows: &[Row<'_, IntervalRecord>]) -> (Vec<DateTime<Utc>>, Vec<i32>) {
+    let mut starts = Vec::new();
+    let mut place = 0;
+    let places = rows.chunk_by(|a, b| a.record.interval_start == b.record.interval_start);
+    let places = places.flat_map(|of_start| {
+        starts.push(at(of_start[0].record.interval_start.start()));
+        place += 1;
+        repeat_n(place, of_start.len())
+    });
+    let places = places.collect();
+    (starts, places)
 }
 
 /// For each row what `newest` holds of the same record. It has some of the rows' records, in the
