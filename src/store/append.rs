@@ -167,6 +167,8 @@ type FeedKey = ((SourceName, Feed), u64);
 pub(super) struct Taken {
     folded: Folded,
     checkpointed: bool,
+    /// How many new numbers of the dictionary were written.
+    numbered: usize,
     /// Keys of feeds that were written for the first time.
     feeds: Vec<FeedKey>,
     /// Keys of destinations, none for those that are forgotten.
@@ -174,14 +176,13 @@ pub(super) struct Taken {
 }
 
 pub(super) fn take_over(live: &mut Live, taken: Taken, now: Now) {
+    live.dictionary.written(taken.numbered);
     if taken.checkpointed {
         // A new one: what the first poll of a large centre took is not needed again.
         live.agents = FastMap::default();
         live.checkpoint_at = now.mono;
     } else {
-        for (key, row) in taken.folded.agents {
-            fold::take_state(&mut live.agents, key, row);
-        }
+        live.hear(taken.folded.said);
     }
     if live.hours.len() + taken.folded.hours.len() > HOURS_REMEMBERED_MAX {
         live.hours.clear();
@@ -289,18 +290,20 @@ pub(super) fn finish(
     txn: &WriteTransaction,
     table: &mut JournalTable<'_>,
     live: &mut Live,
-    folded: Folded,
+    mut folded: Folded,
     commit: &Commit<'_>,
     now: Now,
 ) -> Result<Taken, StoreError> {
     let mut grown = folded.grown;
     let checkpointed = checkpoint_due(live, now);
     if checkpointed {
-        grown += write_checkpoint(txn, live, &folded.agents)?;
+        live.settle();
+        grown += write_checkpoint(txn, live, std::mem::take(&mut folded.said))?;
         live.position.checkpoint = live.position.last;
     }
     let cursors = put_cursors(table, live, &mut grown, now)?;
-    if live.dictionary.has_fresh() {
+    let numbered = live.dictionary.fresh();
+    if numbered > 0 {
         let mut table = DICTIONARY.write(txn)?;
         grown += live.dictionary.write_fresh(&mut table)?;
     }
@@ -310,6 +313,7 @@ pub(super) fn finish(
     Ok(Taken {
         folded,
         checkpointed,
+        numbered,
         feeds,
         cursors,
     })

@@ -70,7 +70,10 @@ pub(super) struct Dictionary {
 
 /// How long the dictionary was when a transaction began.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark([usize; 4]);
+pub(super) struct Mark {
+    lens: [usize; 4],
+    fresh: usize,
+}
 
 macro_rules! accessors {
     ($($number_of:ident, $known:ident, $name_of:ident, $field:ident, $type:ty, $kind:expr;)+) => {
@@ -127,35 +130,48 @@ impl Dictionary {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark([
-            self.sources.list.len(),
-            self.agents.list.len(),
-            self.queues.list.len(),
-            self.states.list.len(),
-        ])
+        Mark {
+            lens: [
+                self.sources.list.len(),
+                self.agents.list.len(),
+                self.queues.list.len(),
+                self.states.list.len(),
+            ],
+            fresh: self.fresh.len(),
+        }
     }
 
     /// Forgets the numbers that a failed transaction gave.
-    pub(super) fn roll_back(&mut self, Mark(lens): Mark) {
+    pub(super) fn roll_back(&mut self, Mark { lens, fresh }: Mark) {
         self.sources.truncate(lens[0]);
         self.agents.truncate(lens[1]);
         self.queues.truncate(lens[2]);
         self.states.truncate(lens[3]);
-        self.fresh.clear();
+        self.fresh.truncate(fresh);
     }
 
-    /// Whether numbers were given that the table does not have.
-    pub(super) fn has_fresh(&self) -> bool {
-        !self.fresh.is_empty()
+    /// How many numbers were given that the table does not have.
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh.len()
     }
 
-    /// Writes the numbers that are new; returns how many bytes that takes.
-    pub(super) fn write_fresh(&mut self, table: &mut WriteTable<'_>) -> Result<i64, StoreError> {
+    /// Writes the numbers that are new; returns how many bytes that takes. They stay new until
+    /// [`Self::written`] hears that the transaction is committed.
+    pub(super) fn write_fresh(&self, table: &mut WriteTable<'_>) -> Result<i64, StoreError> {
         let mut grown = 0;
-        for (key, text) in self.fresh.drain(..) {
-            grown += table.put(&key, text.into_bytes())?;
+        for (key, text) in &self.fresh {
+            grown += table.put(key, text.clone().into_bytes())?;
         }
         Ok(grown)
+    }
+
+    /// The table has the first `count` of the numbers that were new.
+    pub(super) fn written(&mut self, count: usize) {
+        self.fresh.drain(..count);
+        if self.fresh.is_empty() {
+            // A new one: what the first poll of a large centre took is not needed again.
+            self.fresh = Vec::new();
+        }
     }
 
     /// Reads the whole dictionary.

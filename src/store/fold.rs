@@ -13,7 +13,7 @@ use super::tables::{
     COVERAGE, DICTIONARY, INTERVALS, Number, ROSTER, ROSTER_AGENT, ROSTER_QUEUE, SealedTable,
     SourceNumber, TIME_INDEX, WriteTable, body, coverage_key, hour_key, interval_key, roster_key,
 };
-use crate::domain::ids::{RecordSeq, SourceName};
+use crate::domain::ids::{AgentId, RecordSeq, SourceName};
 use crate::domain::record::{Record, StateTransaction};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -22,7 +22,7 @@ const HOUR_MS: i64 = 3_600_000;
 #[derive(Debug, Default)]
 pub(super) struct Folded {
     /// What transactions say of agents, in their order.
-    pub(super) agents: Vec<(AgentKey, AgentRow)>,
+    pub(super) said: Vec<Said>,
     pub(super) hours: Vec<[u8; 7]>,
     pub(super) grown: i64,
 }
@@ -77,10 +77,11 @@ pub(super) fn fold<'r>(
         last = Some((record.source(), source));
         folded.grown += tables.index(live, &mut folded.hours, source, record, seq)?;
         match record {
-            Record::Transaction(change) => {
-                let key = (source, live.dictionary.agent(&change.agent));
-                folded.agents.push((key, agent_row(change, seq)));
-            }
+            Record::Transaction(change) => folded.said.push(Said {
+                source,
+                agent: change.agent.clone(),
+                row: agent_row(change, seq),
+            }),
             other => folded.grown += tables.put(&mut live.dictionary, source, other, seq)?,
         }
     }
@@ -89,6 +90,16 @@ pub(super) fn fold<'r>(
 
 /// Source and agent.
 pub(super) type AgentKey = (SourceNumber, Number);
+
+/// What a transaction says of an agent. Finding the agent's number and its last state is most of
+/// what a record would cost in memory that the processor has not at hand, so that it waits for
+/// [`Live::settle`] together with others.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) source: SourceNumber,
+    pub(super) agent: AgentId,
+    pub(super) row: AgentRow,
+}
 
 /// Takes what a transaction says of its agent. The later of two is the agent's state; "later" goes
 /// by `started_at`, so that salvaged records, which are journaled after newer ones, do not turn the

@@ -6,14 +6,17 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::DeliveryProgress;
 use super::codec::{BadBytes, FastMap, Reader, Writer};
 use super::dictionary::Dictionary;
+use super::fold::{self, AgentKey, Said};
 use super::rows::AgentRow;
-use super::tables::{Number, SourceNumber};
 use crate::domain::health::FeedState;
 use crate::domain::ids::{BoxId, DestinationName, Feed, RecordSeq, SourceName, StoreId};
 use crate::domain::timestamp::{MonoTime, WallTime};
 
 /// Entries of the time index that are remembered as written: 14 days of one source.
 pub(super) const HOURS_REMEMBERED_MAX: usize = 1_024;
+
+/// Transactions whose agent was not looked up yet: 64 bytes each.
+pub(super) const UNSETTLED_MAX: usize = 4_096;
 
 /// Where the journal stands; one value of the journal, written with each commit that moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,8 +98,11 @@ pub(super) struct Live {
     pub(super) installed_at: WallTime,
     pub(super) position: Position,
     pub(super) dictionary: Dictionary,
-    /// The last states of the agents that changed since the checkpoint.
-    pub(super) agents: FastMap<(SourceNumber, Number), AgentRow>,
+    /// The last states of the agents that changed since the checkpoint, but for what is unsettled.
+    pub(super) agents: FastMap<AgentKey, AgentRow>,
+    /// What committed transactions say of agents and was not looked up yet, in their order; fewer
+    /// than [`UNSETTLED_MAX`].
+    pub(super) unsettled: Vec<Said>,
     pub(super) checkpoint_at: MonoTime,
     /// The next commit writes one although it is not due.
     pub(super) checkpoint_wanted: bool,
@@ -110,6 +116,30 @@ pub(super) struct Live {
     pub(super) riding: Riding,
     /// Keys of the time index that are known to be there.
     pub(super) hours: HashSet<[u8; 7]>,
+}
+
+impl Live {
+    /// Gives what was said of agents to [`Self::agents`]. Agents that have no number are given one;
+    /// it is written with the next commit, and a start that does not find it gives it again.
+    pub(super) fn settle(&mut self) {
+        for Said { source, agent, row } in self.unsettled.drain(..) {
+            let key = (source, self.dictionary.agent(&agent));
+            fold::take_state(&mut self.agents, key, row);
+        }
+    }
+
+    /// Takes what a committed transaction said of agents.
+    pub(super) fn hear(&mut self, said: Vec<Said>) {
+        if self.unsettled.len() + said.len() < UNSETTLED_MAX {
+            self.unsettled.extend(said);
+            return;
+        }
+        self.settle();
+        // The first poll of a large centre: it is not held twice.
+        let all = std::mem::replace(&mut self.unsettled, said);
+        self.settle();
+        self.unsettled = all;
+    }
 }
 
 /// What rides in the next commit.

@@ -10,7 +10,7 @@ use super::beside::{self, BESIDE};
 use super::codec::{self, FastMap, Interner, Reader, Slot};
 use super::dictionary::Dictionary;
 use super::engine::{Engine, guarded};
-use super::fold::{self, AgentKey};
+use super::fold::{self, AgentKey, Said};
 use super::journal;
 use super::live::{Live, Position, Riding};
 use super::place::Place;
@@ -229,6 +229,7 @@ fn load(txn: &ReadTransaction, now: Now) -> Result<Live, StoreError> {
         cursor_keys: HashMap::new(),
         riding: Riding::default(),
         hours: HashSet::new(),
+        unsettled: Vec::new(),
     };
     for (key, state) in beside::feed_states(&table)? {
         let feed = (state.source.clone(), state.feed);
@@ -308,10 +309,14 @@ fn replay(txn: &ReadTransaction, live: &mut Live) -> Result<(), StoreError> {
 pub(super) fn write_checkpoint(
     txn: &redb::WriteTransaction,
     live: &mut Live,
-    fresh: &[(AgentKey, AgentRow)],
+    said: Vec<Said>,
 ) -> Result<i64, StoreError> {
     let mut table = AGENT_STATES.write(txn)?;
     let mut grown = 0;
+    let fresh: Vec<(AgentKey, AgentRow)> = said
+        .into_iter()
+        .map(|said| ((said.source, live.dictionary.agent(&said.agent)), said.row))
+        .collect();
     let known = live.agents.iter();
     let mut rows: Vec<(&AgentKey, &AgentRow)> = known
         .chain(fresh.iter().map(|(key, row)| (key, row)))

@@ -162,7 +162,8 @@ impl Engine {
         &self,
         source: &SourceName,
     ) -> Result<Vec<CurrentState>, StoreError> {
-        let live = self.lock_live();
+        let mut live = self.lock_live();
+        live.settle();
         let mut states = Vec::new();
         let Some(number) = live.dictionary.known_source(source) else {
             return Ok(states);
@@ -196,7 +197,8 @@ impl Engine {
         after: Option<&AgentId>,
         limit: usize,
     ) -> Result<Vec<(CurrentState, Option<AgentChange>)>, StoreError> {
-        let live = self.lock_live();
+        let mut live = self.lock_live();
+        live.settle();
         let mut found = Vec::new();
         let Some(number) = live.dictionary.known_source(source) else {
             return Ok(found);

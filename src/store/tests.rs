@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::append::CHECKPOINT_RECORDS;
+use super::live::UNSETTLED_MAX;
 use super::{Commit, Page, ReadLimit, Store, StoreOptions};
 use crate::domain::ids::{AgentId, BoxId, RecordSeq, SourceName, StateText};
 use crate::domain::record::{Category, Origin, Record, StateTransaction};
@@ -90,4 +91,35 @@ fn a_commit_between_learning_the_end_and_reading_is_no_damage() {
     }
     let done = store.maintain(now(), &[]).unwrap();
     assert!(done.damaged.is_empty() && done.replaced.is_empty());
+}
+
+/// What transactions say of agents waits to be looked up, in memory that is bounded; who asks, and a
+/// start after a cut before any checkpoint, find it all the same.
+#[test]
+fn states_that_were_not_looked_up_yet_are_found_by_who_asks_and_by_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions::new(folder.path().to_path_buf(), BoxId::new("box").unwrap());
+    let main = SourceName::new("main").unwrap();
+    let store = Store::open(&options, now()).unwrap().store;
+    append(&store, 10);
+    assert_eq!(store.engine.lock_live().unsettled.len(), 10);
+    assert!(store.verify().unwrap().is_sound());
+    let since = |store: &Store| store.agent_states(&main).unwrap()[0].since;
+    assert_eq!(since(&store), WallTime::from_s(1_785_000_009));
+    assert!(store.engine.lock_live().unsettled.is_empty());
+
+    let most = i64::try_from(UNSETTLED_MAX).unwrap();
+    append(&store, most - 1);
+    append(&store, 1);
+    assert!(store.engine.lock_live().unsettled.len() < UNSETTLED_MAX);
+    append(&store, most + 1);
+    assert!(store.engine.lock_live().unsettled.len() < UNSETTLED_MAX);
+    drop(store);
+    let store = Store::open(&options, now()).unwrap().store;
+    assert_eq!(since(&store), WallTime::from_s(1_785_000_000 + most));
+    let mut live = store.engine.lock_live();
+    store.engine.checkpoint(&mut live, now()).unwrap();
+    drop(live);
+    assert!(store.verify().unwrap().is_sound());
+    assert_eq!(since(&store), WallTime::from_s(1_785_000_000 + most));
 }

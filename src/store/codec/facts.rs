@@ -100,10 +100,10 @@ fn expected_start(earliest: Option<WallTime>, observed: WallTime) -> i64 {
     }
 }
 
-pub(super) fn write_transactions<'a>(
+pub(super) fn write_transactions(
     writer: &mut Writer,
-    lexicon: &Lexicon<'a>,
-    all: &[&'a StateTransaction],
+    lexicon: &mut Lexicon<'_>,
+    all: &[&StateTransaction],
 ) {
     let mut shapes = Shapes::new();
     let numbers: Vec<u64> = all
@@ -115,9 +115,9 @@ pub(super) fn write_transactions<'a>(
                 | flag(t.earliest_at.is_some(), HAS_EARLIEST);
             let previous = t.previous_state.as_ref();
             shapes.number((
-                lexicon.sources.of(t.source.as_str()),
-                lexicon.states.of(t.state.as_str()),
-                previous.map_or(0, |state| lexicon.states.of(state.as_str())),
+                lexicon.sources.next(),
+                lexicon.states.next(),
+                previous.map_or(0, |_| lexicon.states.next()),
                 category_number(t.category),
                 origin_number(t.origin),
                 flags,
@@ -134,9 +134,7 @@ pub(super) fn write_transactions<'a>(
         writer.u8(flags);
     }
     column::write(writer, &numbers);
-    let agents = all
-        .iter()
-        .map(|t| index(lexicon.agents.of(t.agent.as_str())));
+    let agents = all.iter().map(|_| index(lexicon.agents.next()));
     column::write(writer, &deltas(agents));
     column::write(writer, &deltas(all.iter().map(|t| t.observed_at.ms())));
     let spans: Vec<u64> = all
@@ -306,10 +304,10 @@ fn read_earliest(
     })
 }
 
-pub(super) fn write_intervals<'a>(
+pub(super) fn write_intervals(
     writer: &mut Writer,
-    lexicon: &Lexicon<'a>,
-    all: &[&'a IntervalRecord],
+    lexicon: &mut Lexicon<'_>,
+    all: &[&IntervalRecord],
 ) {
     let mut shapes = Shapes::new();
     let numbers: Vec<u64> = all
@@ -319,7 +317,7 @@ pub(super) fn write_intervals<'a>(
                 | flag(i.figures.abandoned.is_some(), HAS_ABANDONED)
                 | flag(i.figures.handle_time_s.is_some(), HAS_HANDLE_TIME);
             shapes.number((
-                lexicon.sources.of(i.source.as_str()),
+                lexicon.sources.next(),
                 run_number(i.run),
                 reason_number(i.reason),
                 suspect_number(i.suspect),
@@ -335,9 +333,7 @@ pub(super) fn write_intervals<'a>(
         }
     }
     column::write(writer, &numbers);
-    let queues = all
-        .iter()
-        .map(|i| index(lexicon.queues.of(i.queue.as_str())));
+    let queues = all.iter().map(|_| index(lexicon.queues.next()));
     column::write(writer, &deltas(queues));
     let starts = all
         .iter()

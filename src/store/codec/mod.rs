@@ -224,7 +224,7 @@ fn write_payload(writer: &mut Writer, slots: &[SlotRef<'_>]) {
     for slot in slots {
         kinds.push(sorted.push(*slot));
     }
-    let lexicon = sorted.lexicon();
+    let mut lexicon = sorted.lexicon();
     column::write(writer, &kinds);
     for words in [
         &lexicon.sources,
@@ -235,12 +235,12 @@ fn write_payload(writer: &mut Writer, slots: &[SlotRef<'_>]) {
         words.write(writer);
     }
     if !sorted.transactions.is_empty() {
-        facts::write_transactions(writer, &lexicon, &sorted.transactions);
+        facts::write_transactions(writer, &mut lexicon, &sorted.transactions);
     }
     if !sorted.intervals.is_empty() {
-        facts::write_intervals(writer, &lexicon, &sorted.intervals);
+        facts::write_intervals(writer, &mut lexicon, &sorted.intervals);
     }
-    sorted.write_rows(writer, &lexicon);
+    sorted.write_rows(writer, &mut lexicon);
 }
 
 impl<'a> Sorted<'a> {
@@ -275,13 +275,14 @@ impl<'a> Sorted<'a> {
         }
     }
 
+    /// The texts, each kind collected in the order in which the records are written.
     fn lexicon(&self) -> Lexicon<'a> {
         let intervals = self.intervals.iter();
         let transactions = self.transactions.iter();
-        let sources = intervals
+        let sources = transactions
             .clone()
             .map(|r| &r.source)
-            .chain(transactions.clone().map(|r| &r.source))
+            .chain(intervals.clone().map(|r| &r.source))
             .chain(self.agents.iter().map(|r| &r.source))
             .chain(self.queues.iter().map(|r| &r.source))
             .chain(self.coverage.iter().map(|r| &r.source))
@@ -307,26 +308,26 @@ impl<'a> Sorted<'a> {
         }
     }
 
-    fn write_rows(&self, writer: &mut Writer, lexicon: &Lexicon<'a>) {
+    fn write_rows(&self, writer: &mut Writer, lexicon: &mut Lexicon<'a>) {
         for change in &self.agents {
-            writer.varint(lexicon.sources.of(change.source.as_str()));
-            writer.varint(lexicon.agents.of(change.agent.as_str()));
+            writer.varint(lexicon.sources.next());
+            writer.varint(lexicon.agents.next());
             rows::write_agent(writer, change);
         }
         for change in &self.queues {
-            writer.varint(lexicon.sources.of(change.source.as_str()));
-            writer.varint(lexicon.queues.of(change.queue.as_str()));
+            writer.varint(lexicon.sources.next());
+            writer.varint(lexicon.queues.next());
             rows::write_queue(writer, change);
         }
         for entry in &self.coverage {
-            writer.varint(lexicon.sources.of(entry.source.as_str()));
+            writer.varint(lexicon.sources.next());
             writer.u8(names::feed_number(entry.feed));
             rows::write_interval(writer, entry.interval_start);
             rows::write_coverage(writer, entry);
         }
         for code in &self.codes {
-            writer.varint(lexicon.sources.of(code.source.as_str()));
-            writer.varint(lexicon.states.of(code.state.as_str()));
+            writer.varint(lexicon.sources.next());
+            writer.varint(lexicon.states.next());
             rows::write_state_code(writer, code);
         }
     }

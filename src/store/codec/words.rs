@@ -1,6 +1,6 @@
 //! The texts of a block, each once: sorted, so that neighbours share their beginnings.
 
-use std::cell::Cell;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use super::FastMap;
@@ -13,55 +13,88 @@ fn place(text: &str) -> Place {
     (text.as_ptr() as usize, text.len())
 }
 
-/// The distinct texts of one kind in one block, with their positions.
+/// So many places are looked through one by one, before hashing is quicker.
+const FEW: usize = 8;
+
+/// The distinct texts of one kind in one block, and which of them was collected when.
 #[derive(Debug, Default)]
 pub(super) struct Words<'a> {
     sorted: Vec<&'a str>,
-    /// Of each place: one text may lie in several.
-    position: FastMap<Place, u64>,
-    /// The text that was asked for last: runs of one source are the rule.
-    last: Cell<Option<(Place, u64)>>,
+    /// Of each text in the order in which they were collected, its position among the sorted ones.
+    positions: std::vec::IntoIter<u64>,
+}
+
+/// The places that were met, numbered in their order.
+#[derive(Default)]
+struct Places {
+    first: Vec<Place>,
+    later: FastMap<Place, usize>,
+}
+
+impl Places {
+    /// The number of the place, and whether it is new.
+    fn number(&mut self, place: Place) -> (usize, bool) {
+        if let Some(known) = self.first.iter().position(|first| *first == place) {
+            return (known, false);
+        }
+        if self.first.len() < FEW {
+            self.first.push(place);
+            return (self.first.len() - 1, true);
+        }
+        let next = FEW + self.later.len();
+        match self.later.entry(place) {
+            Entry::Occupied(known) => (*known.get(), false),
+            Entry::Vacant(new) => (*new.insert(next), true),
+        }
+    }
 }
 
 impl<'a> Words<'a> {
     pub(super) fn collect(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut position: FastMap<Place, u64> = FastMap::default();
-        position.reserve(texts.size_hint().0);
-        let mut found: Vec<(u64, &str)> = Vec::new();
+        let mut places = Places::default();
+        let mut found: Vec<(u64, &str, usize)> = Vec::new();
+        let mut positions = Vec::with_capacity(texts.size_hint().0);
+        // Runs of one source are the rule.
         let mut last = None;
         for text in texts {
             let place = place(text);
-            if last != Some(place) && position.insert(place, 0).is_none() {
-                found.push((beginning(text), text));
-            }
-            last = Some(place);
+            let number = match last {
+                Some((same, number)) if same == place => number,
+                _ => {
+                    let (number, is_new) = places.number(place);
+                    if is_new {
+                        found.push((beginning(text), text, number));
+                    }
+                    number
+                }
+            };
+            last = Some((place, number));
+            positions.push(number as u64);
         }
+        let mut rank = vec![0; found.len()];
         found.sort_unstable();
         let mut sorted: Vec<&str> = Vec::with_capacity(found.len());
-        for (_, text) in found {
+        for (_, text, number) in found {
+            // One text may lie in several places.
             if sorted.last() != Some(&text) {
                 sorted.push(text);
             }
-            position.insert(place(text), sorted.len() as u64 - 1);
+            rank[number] = sorted.len() as u64 - 1;
         }
-        Self {
-            sorted,
-            position,
-            last: Cell::default(),
+        for position in &mut positions {
+            *position = rank[usize::try_from(*position).expect("an index of `rank`")];
         }
+        let positions = positions.into_iter();
+        Self { sorted, positions }
     }
 
-    /// The position of a text that was among those collected.
-    pub(super) fn of(&self, text: &'a str) -> u64 {
-        let place = place(text);
-        if let Some((last, known)) = self.last.get()
-            && last == place
-        {
-            return known;
-        }
-        let position = *self.position.get(&place).expect("every text was collected");
-        self.last.set(Some((place, position)));
-        position
+    /// The position of the next text: records are written in the order in which their texts were
+    /// collected, so that none is looked up.
+    ///
+    /// # Panics
+    /// Where more texts are asked for than were collected.
+    pub(super) fn next(&mut self) -> u64 {
+        self.positions.next().expect("every text was collected")
     }
 
     /// Count, then for each text: bytes shared with the one before, bytes that follow times two
@@ -226,7 +259,7 @@ mod tests {
     use super::*;
 
     fn check(texts: &[&str]) -> usize {
-        let words = Words::collect(texts.iter().copied());
+        let mut words = Words::collect(texts.iter().copied());
         let mut writer = Writer::default();
         words.write(&mut writer);
         let back = read(&mut Reader::new(&writer.bytes), |text| {
@@ -234,7 +267,7 @@ mod tests {
         });
         let back = back.unwrap();
         for &text in texts {
-            assert_eq!(back[usize::try_from(words.of(text)).unwrap()], text);
+            assert_eq!(back[usize::try_from(words.next()).unwrap()], text);
         }
         writer.bytes.len()
     }
@@ -249,6 +282,13 @@ mod tests {
         let (first, second) = ("Siesta".to_owned(), "Siesta".to_owned());
         let once = check(&[&first]);
         assert_eq!(check(&[&first, "Lunch", &second]), once + 2 + "Lunch".len());
+    }
+
+    #[test]
+    fn many_texts_are_told_apart() {
+        let texts: Vec<String> = (0..40).map(|n| format!("{:x}", n * 7_919 % 23)).collect();
+        let texts: Vec<&str> = texts.iter().chain(&texts).map(String::as_str).collect();
+        check(&texts);
     }
 
     #[test]
