@@ -1,9 +1,13 @@
 //! What the journal costs on disk (architecture §8): `cargo bench --bench outage`.
 //!
+//! A word (`written`, `allocated`) names one of the two.
+//!
 //! The realtime feed follows a simulated centre poll by poll, through the real machine into a real
 //! store on a real disk, while no destination is there. Two figures: bytes that a state transaction
-//! takes after seven days at preset L, and bytes that are written for a poll at preset M.
+//! takes after seven days at preset L, and bytes that are written at preset M: for a poll, and a day,
+//! each day of a week.
 
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -79,11 +83,12 @@ impl Edge {
         }
     }
 
-    fn follow(&mut self, span_s: u64) -> Followed {
+    /// Goes on from second to second of the centre's life.
+    fn follow(&mut self, seconds: Range<u64>) -> Followed {
         let mut snapshot = Snapshot::default();
         let mut followed = Followed::default();
-        let mut s = 0;
-        while s < span_s {
+        let mut s = seconds.start;
+        while s < seconds.end {
             let now = at(s);
             if let Do::Call(_) = self.feed.begin(now).expect("a sound store") {
                 self.see(now, &mut snapshot);
@@ -177,7 +182,7 @@ fn device_bytes(folder: &Path) -> Option<u64> {
 fn outage(days: u64, tells_since: bool) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("room");
     let mut edge = Edge::new(folder.path(), Preset::L, 15, tells_since);
-    let followed = edge.follow(days * DAY_S);
+    let followed = edge.follow(0..days * DAY_S);
     let allocated = edge.store.stats().expect("open").allocated_bytes;
     let transactions = edge.transactions();
     println!(
@@ -194,18 +199,26 @@ fn written() {
     let mut edge = Edge::new(folder.path(), Preset::M, 5, true);
     // The reserve is written once in a box's life.
     edge.maintain(at(0));
-    let (before, device_before) = (written_bytes(), device_bytes(folder.path()));
-    let followed = edge.follow(DAY_S);
-    let bytes = lossy(written_bytes() - before);
+    let (first, device_first) = (written_bytes(), device_bytes(folder.path()));
+    for (day, name) in (0..7).zip(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]) {
+        let before = written_bytes();
+        let followed = edge.follow(day * DAY_S..(day + 1) * DAY_S);
+        let bytes = lossy(written_bytes() - before);
+        println!(
+            "{name}, preset M, 5-s polls: {} of {} polls with changes, {:.1} KiB written for each \
+             (goal 64), {:.0} MB that day",
+            followed.with_changes,
+            followed.polls,
+            bytes / lossy(followed.with_changes) / 1024.0,
+            bytes / 1e6,
+        );
+    }
+    let week = lossy(written_bytes() - first) / 1e6;
     println!(
-        "a day, preset M, 5-s polls: {} of {} polls with changes, {:.1} KiB written for each \
-         (goal 64), {:.0} MB a day (goal 600)",
-        followed.with_changes,
-        followed.polls,
-        bytes / lossy(followed.with_changes) / 1024.0,
-        bytes / 1e6,
+        "the week: {week:.0} MB, {:.0} MB a day (goal 600)",
+        week / 7.0
     );
-    if let (Some(before), Some(after)) = (device_before, device_bytes(folder.path())) {
+    if let (Some(before), Some(after)) = (device_first, device_bytes(folder.path())) {
         println!(
             "  its device took {:.0} MB, the file system's own and other processes' included",
             lossy(after - before) / 1e6
@@ -219,7 +232,15 @@ fn lossy(value: u64) -> f64 {
 }
 
 fn main() {
-    written();
-    outage(1, false);
-    outage(7, true);
+    let only = std::env::args()
+        .nth(1)
+        .filter(|word| !word.starts_with('-'));
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if wanted("written") {
+        written();
+    }
+    if wanted("allocated") {
+        outage(1, false);
+        outage(7, true);
+    }
 }

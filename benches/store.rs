@@ -126,14 +126,14 @@ fn append(clock: &SystemClock, load: &mut Load) {
         encode_s += timed(clock, || {
             block = encoded_block(store.store_id(), first, at(u64::from(n)).wall, &records);
         });
-        let mut ours = || {
+        let ours = || {
             let commit = Commit {
                 records: &records,
                 feed_states: &[],
             };
             store.append(&commit, at(u64::from(n))).expect("room");
         };
-        let mut theirs = || {
+        let theirs = || {
             let mut txn = db.begin_write().expect("one writer");
             txn.set_durability(Durability::Immediate)
                 .expect("no savepoint");
@@ -145,11 +145,11 @@ fn append(clock: &SystemClock, load: &mut Load) {
         };
         // In turn first: the second finds the engine's code in the processor's caches.
         if n % 2 == 0 {
-            store_s += timed(clock, &mut ours);
-            bare_s += timed(clock, &mut theirs);
+            store_s += timed(clock, ours);
+            bare_s += timed(clock, theirs);
         } else {
-            bare_s += timed(clock, &mut theirs);
-            store_s += timed(clock, &mut ours);
+            bare_s += timed(clock, theirs);
+            store_s += timed(clock, ours);
         }
     }
     let rate = |s: f64| f64::from(COMMITS) * 100.0 / s / 1e3;

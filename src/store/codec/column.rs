@@ -14,11 +14,12 @@ pub(super) fn write(writer: &mut Writer, values: &[u64]) {
     let Some(&first) = values.first() else {
         return;
     };
-    let plain: usize = values.iter().map(|&value| varint_len(value)).sum();
-    let (mut runs, mut run_bytes) = (0u64, 0);
+    let (mut runs, mut run_bytes, mut plain) = (0u64, 0, 0);
     for (value, len) in runs_of(values) {
+        let bytes = varint_len(value);
         runs += 1;
-        run_bytes += varint_len(value) + varint_len(len);
+        run_bytes += bytes + varint_len(len);
+        plain += bytes * usize::try_from(len).expect("a run of a slice");
     }
     if runs == 1 {
         writer.u8(CONSTANT);
@@ -32,6 +33,7 @@ pub(super) fn write(writer: &mut Writer, values: &[u64]) {
         }
     } else {
         writer.u8(PLAIN);
+        writer.bytes.reserve(plain);
         for &value in values {
             writer.varint(value);
         }

@@ -1,7 +1,5 @@
 //! State transactions and interval revisions, the bulk of every journal, coded by column.
 
-use std::hash::Hash;
-
 use super::bytes::{BadBytes, Reader, Writer, unzigzag, zigzag};
 use super::names::{
     category_from, category_number, origin_from, origin_number, reason_from, reason_number,
@@ -25,10 +23,11 @@ const HAS_HANDLE_TIME: u8 = 4;
 /// The distinct combinations of the fields that take few values, numbered by first appearance.
 struct Shapes<T> {
     list: Vec<T>,
-    number: FastMap<T, u64>,
+    /// By [`Shape::packed`], which is hashed at once.
+    number: FastMap<u128, u64>,
 }
 
-impl<T: Copy + Eq + Hash> Shapes<T> {
+impl<T: Shape> Shapes<T> {
     fn new() -> Self {
         Self {
             list: Vec::new(),
@@ -37,11 +36,23 @@ impl<T: Copy + Eq + Hash> Shapes<T> {
     }
 
     fn number(&mut self, shape: T) -> u64 {
-        *self.number.entry(shape).or_insert_with(|| {
+        *self.number.entry(shape.packed()).or_insert_with(|| {
             self.list.push(shape);
             self.list.len() as u64 - 1
         })
     }
+}
+
+trait Shape {
+    /// All of it in one number. A position among a block's texts takes 14 bits: 10,000 states at
+    /// most, two of each record.
+    fn packed(&self) -> u128;
+}
+
+fn packed_bytes<const N: usize>(bytes: [u8; N]) -> u128 {
+    bytes
+        .into_iter()
+        .fold(0, |all, byte| all << 8 | u128::from(byte))
 }
 
 /// Each value as the zigzag difference from the one before.
@@ -114,24 +125,24 @@ pub(super) fn write_transactions(
                 | flag(t.previous_state.is_some(), HAS_PREVIOUS)
                 | flag(t.earliest_at.is_some(), HAS_EARLIEST);
             let previous = t.previous_state.as_ref();
-            shapes.number((
-                lexicon.sources.next(),
-                lexicon.states.next(),
-                previous.map_or(0, |_| lexicon.states.next()),
-                category_number(t.category),
-                origin_number(t.origin),
+            shapes.number(CodedTransactionShape {
+                source: lexicon.sources.next(),
+                state: lexicon.states.next(),
+                previous: previous.map_or(0, |_| lexicon.states.next()),
+                category: category_number(t.category),
+                origin: origin_number(t.origin),
                 flags,
-            ))
+            })
         })
         .collect();
     writer.varint(shapes.list.len() as u64);
-    for (source, state, previous, category, origin, flags) in shapes.list {
-        writer.varint(source);
-        writer.varint(state);
-        writer.varint(previous);
-        writer.u8(category);
-        writer.u8(origin);
-        writer.u8(flags);
+    for shape in shapes.list {
+        writer.varint(shape.source);
+        writer.varint(shape.state);
+        writer.varint(shape.previous);
+        writer.u8(shape.category);
+        writer.u8(shape.origin);
+        writer.u8(shape.flags);
     }
     column::write(writer, &numbers);
     let agents = all.iter().map(|_| index(lexicon.agents.next()));
@@ -153,6 +164,26 @@ pub(super) fn write_transactions(
 
 fn flag(is_set: bool, bit: u8) -> u8 {
     if is_set { bit } else { 0 }
+}
+
+/// What transactions of a block have in common, as it is written.
+struct CodedTransactionShape {
+    source: u64,
+    state: u64,
+    previous: u64,
+    category: u8,
+    origin: u8,
+    flags: u8,
+}
+
+impl Shape for CodedTransactionShape {
+    fn packed(&self) -> u128 {
+        let words = [self.source, self.state, self.previous];
+        let words = words
+            .into_iter()
+            .fold(0, |all, n| all << 32 | u128::from(n));
+        words << 24 | packed_bytes([self.category, self.origin, self.flags])
+    }
 }
 
 /// What transactions of a block have in common.
@@ -316,19 +347,19 @@ pub(super) fn write_intervals(
             let figures = flag(i.figures.entered.is_some(), HAS_ENTERED)
                 | flag(i.figures.abandoned.is_some(), HAS_ABANDONED)
                 | flag(i.figures.handle_time_s.is_some(), HAS_HANDLE_TIME);
-            shapes.number((
-                lexicon.sources.next(),
-                run_number(i.run),
-                reason_number(i.reason),
-                suspect_number(i.suspect),
+            shapes.number(IntervalShape {
+                source: lexicon.sources.next(),
+                run: run_number(i.run),
+                reason: reason_number(i.reason),
+                suspect: suspect_number(i.suspect),
                 figures,
-            ))
+            })
         })
         .collect();
     writer.varint(shapes.list.len() as u64);
-    for (source, run, reason, suspect, figures) in shapes.list {
-        writer.varint(source);
-        for byte in [run, reason, suspect, figures] {
+    for shape in shapes.list {
+        writer.varint(shape.source);
+        for byte in [shape.run, shape.reason, shape.suspect, shape.figures] {
             writer.u8(byte);
         }
     }
@@ -358,6 +389,13 @@ struct IntervalShape {
     reason: u8,
     suspect: u8,
     figures: u8,
+}
+
+impl Shape for IntervalShape {
+    fn packed(&self) -> u128 {
+        let bytes = packed_bytes([self.run, self.reason, self.suspect, self.figures]);
+        u128::from(self.source) << 32 | bytes
+    }
 }
 
 pub(super) fn read_intervals(

@@ -1,16 +1,33 @@
 //! The texts of a block, each once: sorted, so that neighbours share their beginnings.
 
 use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 use super::FastMap;
 use super::bytes::{BadBytes, Reader, Writer, low_byte};
 
 /// Which text, by where it lies: texts are interned, so that most are compared without being read.
-type Place = (usize, usize);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    at: usize,
+    len: usize,
+}
 
-fn place(text: &str) -> Place {
-    (text.as_ptr() as usize, text.len())
+impl Place {
+    fn of(text: &str) -> Self {
+        Self {
+            at: text.as_ptr() as usize,
+            len: text.len(),
+        }
+    }
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Texts of two lengths at one place are rare.
+        state.write_usize(self.at);
+    }
 }
 
 /// So many places are looked through one by one, before hashing is quicker.
@@ -21,68 +38,74 @@ const FEW: usize = 8;
 pub(super) struct Words<'a> {
     sorted: Vec<&'a str>,
     /// Of each text in the order in which they were collected, its position among the sorted ones.
-    positions: std::vec::IntoIter<u64>,
+    positions: std::vec::IntoIter<u32>,
 }
 
 /// The places that were met, numbered in their order.
 #[derive(Default)]
 struct Places {
-    first: Vec<Place>,
-    later: FastMap<Place, usize>,
+    few: Vec<Place>,
+    /// All of them, once they are more than a few.
+    many: FastMap<Place, u32>,
+    /// How many are expected.
+    expected: usize,
 }
 
 impl Places {
     /// The number of the place, and whether it is new.
-    fn number(&mut self, place: Place) -> (usize, bool) {
-        if let Some(known) = self.first.iter().position(|first| *first == place) {
-            return (known, false);
+    fn number(&mut self, place: Place) -> (u32, bool) {
+        if self.many.is_empty() {
+            if let Some(known) = (0..).zip(&self.few).find(|(_, known)| **known == place) {
+                return (known.0, false);
+            }
+            self.few.push(place);
+            if self.few.len() > FEW {
+                self.many.reserve(self.expected);
+                self.many.extend(self.few.iter().copied().zip(0..));
+            }
+            return (count(self.few.len()) - 1, true);
         }
-        if self.first.len() < FEW {
-            self.first.push(place);
-            return (self.first.len() - 1, true);
-        }
-        let next = FEW + self.later.len();
-        match self.later.entry(place) {
+        let next = count(self.many.len());
+        match self.many.entry(place) {
             Entry::Occupied(known) => (*known.get(), false),
             Entry::Vacant(new) => (*new.insert(next), true),
         }
     }
 }
 
+fn count(len: usize) -> u32 {
+    u32::try_from(len).expect("a block has at most 5,000 records")
+}
+
 impl<'a> Words<'a> {
     pub(super) fn collect(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut places = Places::default();
-        let mut found: Vec<(u64, &str, usize)> = Vec::new();
-        let mut positions = Vec::with_capacity(texts.size_hint().0);
+        let expected = texts.size_hint().0;
+        let mut places = Places {
+            expected,
+            ..Places::default()
+        };
+        let mut found: Vec<&str> = Vec::new();
+        let mut positions = Vec::with_capacity(expected);
         // Runs of one source are the rule.
         let mut last = None;
         for text in texts {
-            let place = place(text);
+            let place = Place::of(text);
             let number = match last {
                 Some((same, number)) if same == place => number,
                 _ => {
                     let (number, is_new) = places.number(place);
                     if is_new {
-                        found.push((beginning(text), text, number));
+                        found.push(text);
                     }
                     number
                 }
             };
             last = Some((place, number));
-            positions.push(number as u64);
+            positions.push(number);
         }
-        let mut rank = vec![0; found.len()];
-        found.sort_unstable();
-        let mut sorted: Vec<&str> = Vec::with_capacity(found.len());
-        for (_, text, number) in found {
-            // One text may lie in several places.
-            if sorted.last() != Some(&text) {
-                sorted.push(text);
-            }
-            rank[number] = sorted.len() as u64 - 1;
-        }
+        let (sorted, ranks) = rank(&found);
         for position in &mut positions {
-            *position = rank[usize::try_from(*position).expect("an index of `rank`")];
+            *position = ranks[*position as usize];
         }
         let positions = positions.into_iter();
         Self { sorted, positions }
@@ -94,7 +117,8 @@ impl<'a> Words<'a> {
     /// # Panics
     /// Where more texts are asked for than were collected.
     pub(super) fn next(&mut self) -> u64 {
-        self.positions.next().expect("every text was collected")
+        let position = self.positions.next();
+        u64::from(position.expect("every text was collected"))
     }
 
     /// Count, then for each text: bytes shared with the one before, bytes that follow times two
@@ -104,22 +128,21 @@ impl<'a> Words<'a> {
         let mut before = "";
         for text in &self.sorted {
             let mut shared = shared_prefix(before, text);
-            let mut rest = &text.as_bytes()[shared..];
-            if is_hex(rest) && rest.len() % 2 == 1 && shared > 0 {
-                let longer = &text.as_bytes()[shared - 1..];
-                if is_hex(longer) {
-                    (shared, rest) = (shared - 1, longer);
-                }
+            // Two digits make a byte: where one is over, it is written although it is shared.
+            if (text.len() - shared) % 2 == 1 && shared > 0 && is_digit(text.as_bytes()[shared - 1])
+            {
+                shared -= 1;
             }
-            let hex = rest.len().is_multiple_of(2) && !rest.is_empty() && is_hex(rest);
+            let mut rest = &text.as_bytes()[shared..];
+            let start = writer.bytes.len();
             writer.varint(shared as u64);
-            writer.varint((rest.len() as u64) << 1 | u64::from(hex));
-            if hex {
-                let packed = rest
-                    .chunks_exact(2)
-                    .map(|two| nibble(two[0]) << 4 | nibble(two[1]));
-                writer.bytes.extend(packed);
-            } else {
+            writer.varint((rest.len() as u64) << 1 | 1);
+            if !pack(rest, &mut writer.bytes) {
+                writer.bytes.truncate(start);
+                shared = shared_prefix(before, text);
+                rest = &text.as_bytes()[shared..];
+                writer.varint(shared as u64);
+                writer.varint((rest.len() as u64) << 1);
                 writer.bytes.extend_from_slice(rest);
             }
             before = text;
@@ -205,6 +228,29 @@ fn shared_prefix(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count()
 }
 
+/// The distinct texts in their order, and the position of each that was found among them.
+fn rank<'a>(found: &[&'a str]) -> (Vec<&'a str>, Vec<u32>) {
+    let beginnings = found.iter().map(|text| beginning(text));
+    let mut order: Vec<(u64, u32)> = beginnings.zip(0..).collect();
+    order.sort_unstable();
+    for alike in order.chunk_by_mut(|a, b| a.0 == b.0) {
+        if alike.len() > 1 {
+            alike.sort_unstable_by_key(|(_, number)| found[*number as usize]);
+        }
+    }
+    let mut sorted: Vec<&str> = Vec::with_capacity(found.len());
+    let mut ranks = vec![0; found.len()];
+    for (_, number) in order {
+        let text = found[number as usize];
+        // One text may lie in several places.
+        if sorted.last() != Some(&text) {
+            sorted.push(text);
+        }
+        ranks[number as usize] = count(sorted.len()) - 1;
+    }
+    (sorted, ranks)
+}
+
 /// The first bytes as one number that sorts as they do, so that few texts are compared whole.
 fn beginning(text: &str) -> u64 {
     let mut first = [0; 8];
@@ -213,25 +259,41 @@ fn beginning(text: &str) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// The value of each lower-case hexadecimal digit; others have [`NO_DIGIT`].
-const NIBBLES: [u8; 256] = {
-    let mut nibbles = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        nibbles[digit(value) as usize] = value;
-        value += 1;
+/// Lower-case hexadecimal digits, two a byte; false where there are none, an odd number, or others,
+/// and then what was appended means nothing.
+fn pack(digits: &[u8], bytes: &mut Vec<u8>) -> bool {
+    if digits.is_empty() || digits.len() % 2 == 1 {
+        return false;
     }
-    nibbles
-};
-const NO_DIGIT: u8 = 0x80;
-
-fn is_hex(bytes: &[u8]) -> bool {
-    let any = bytes.iter().fold(0, |any, byte| any | nibble(*byte));
-    any & NO_DIGIT == 0
+    let (eights, rest) = digits.as_chunks::<8>();
+    let mut last = [b'0'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut all_digits = true;
+    for eight in eights.iter().chain((!rest.is_empty()).then_some(&last)) {
+        let (four, are_digits) = pack_eight(u64::from_le_bytes(*eight));
+        all_digits &= are_digits;
+        bytes.extend_from_slice(&four.to_le_bytes());
+    }
+    bytes.truncate(bytes.len() - (4 - rest.len() / 2) % 4);
+    all_digits
 }
 
-const fn nibble(digit: u8) -> u8 {
-    NIBBLES[digit as usize]
+/// Eight digits at once, the first in the lowest byte; whether they are lower-case hexadecimal.
+fn pack_eight(text: u64) -> (u32, bool) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // '0' is 0x30, 'a' 0x61: the sixth bit tells letters.
+    let value = (text & (0xf * ONES)) + ((text >> 6) & ONES) * 9;
+    let is_letter = ((value + 6 * ONES) >> 4) & ONES;
+    let written_again = value + 0x30 * ONES + is_letter * 0x27;
+    let are_digits = written_again == text && value & (0xf0 * ONES) == 0;
+    let pairs = (value << 4 | value >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    let eight = (fours | fours >> 16) & 0xffff_ffff;
+    (u32::try_from(eight).expect("32 bits"), are_digits)
+}
+
+const fn is_digit(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// The two digits of each byte.
@@ -305,6 +367,25 @@ mod tests {
                 .map(|n| format!("{}{n:03}", "x".repeat(length)))
                 .collect();
             check(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn digits_are_told_from_every_other_byte_in_every_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..22 {
+                let mut digits = *b"0123456789abcdef012345";
+                digits[at] = byte;
+                let mut packed = vec![7];
+                let all = pack(&digits, &mut packed);
+                assert_eq!(all, is_digit(byte), "{byte} at {at}");
+                if all {
+                    let back = packed[1..]
+                        .iter()
+                        .flat_map(|b| [digit(b >> 4), digit(b & 0xf)]);
+                    assert_eq!(back.collect::<Vec<u8>>(), digits);
+                }
+            }
         }
     }
 
