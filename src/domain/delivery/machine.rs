@@ -8,9 +8,8 @@ use super::HOLES_MAX;
 use super::options::{DeliveryOptions, StartAt};
 use super::outcome::Bisect;
 use super::pace::PaceMeter;
-use super::progress::{DeliveryBalance, DeliveryProgress, Replay};
+use super::progress::DeliveryProgress;
 use super::seq_ranges::SeqRanges;
-use super::status::{DeliveryPhase, DeliveryStatus};
 use crate::domain::backoff::Backoff;
 use crate::domain::batch::{Cut, DeliveryFilter, Lane, Parcel, ParcelCounts};
 use crate::domain::call::Do;
@@ -402,90 +401,6 @@ impl DeliveryMachine {
         self.calling.map(|calling| calling.step)
     }
 
-    /// The journal took a new `store_id`: what the destination holds of it must be read anew.
-    pub fn reopen(&mut self) {
-        self.connected = false;
-    }
-
-    /// A person changed something (settings, credentials, a claim): try at once.
-    pub fn retry_now(&mut self) {
-        self.mood = Mood::Good;
-        self.connected = false;
-    }
-
-    /// New settings, from the next step on.
-    pub fn set_options(&mut self, options: DeliveryOptions) {
-        self.filter = options.filter();
-        self.backoff = Backoff::new(options.backoff_min, options.backoff_max);
-        self.size = self.size.min(options.batch_records).max(1);
-        self.options = options;
-        // A new source must be claimed, and new settings may be what a hold waits for.
-        self.retry_now();
-    }
-
-    /// Ends a replay; what it sent stays sent.
-    pub fn stop_replay(&mut self) {
-        self.progress.replay = None;
-    }
-
-    /// Sends `from` and everything after it up to the journal's head once more.
-    pub fn replay(&mut self, from: RecordSeq, head: RecordSeq) {
-        let from = from.max(RecordSeq::new(1));
-        self.progress.replay = (from <= head).then(|| Replay {
-            remaining: SeqRange::new(from, head),
-            sent: 0,
-        });
-    }
-
-    /// Sends quarantined records once more.
-    pub fn retry_quarantined(&mut self, seqs: impl IntoIterator<Item = RecordSeq>) {
-        let waiting: BTreeSet<_> = self.progress.retries.iter().copied().collect();
-        let wished = seqs.into_iter().filter(|seq| !waiting.contains(seq));
-        self.progress.retries.extend(wished);
-    }
-
-    /// The retry of a quarantined record is over, whatever came of it.
-    pub(super) fn retried(&mut self, seq: RecordSeq) {
-        self.progress.retries.retain(|waiting| *waiting != seq);
-    }
-
-    /// Sends records once more that the destination lost or altered.
-    pub fn resend(&mut self, seqs: impl IntoIterator<Item = RecordSeq>) {
-        self.resends.extend(seqs);
-    }
-
-    /// The next records of [`Step::Resend`]: all positions from the first to the last are done, so
-    /// that a batch over them says nothing new to the receipt.
-    pub fn resend_chunk(&self, limit: usize) -> Vec<RecordSeq> {
-        let Some(first) = self.resends.first() else {
-            return Vec::new();
-        };
-        let end = self.done.first_gap(*first, RecordSeq::new(u64::MAX));
-        let within = |seq: &&RecordSeq| end.is_none_or(|gap| **seq < gap.first);
-        let chunk: Vec<_> = self
-            .resends
-            .iter()
-            .take_while(within)
-            .take(limit)
-            .copied()
-            .collect();
-        if chunk.is_empty() {
-            vec![*first]
-        } else {
-            chunk
-        }
-    }
-
-    /// The next records of [`Step::Resend`] are settled, whatever came of them.
-    pub(super) fn resent(&mut self, limit: usize) {
-        for seq in self.resend_chunk(limit) {
-            self.resends.remove(&seq);
-        }
-        if self.resends.is_empty() {
-            self.resend_limit = self.options.batch_records.max(1);
-        }
-    }
-
     /// What the filter lets pass.
     pub fn filter(&self) -> &DeliveryFilter {
         &self.filter
@@ -504,65 +419,6 @@ impl DeliveryMachine {
     /// What is done, for the store to keep.
     pub fn progress(&self) -> &DeliveryProgress {
         &self.progress
-    }
-
-    /// Both sides of rule 13.
-    pub fn balance(&self, head: RecordSeq) -> DeliveryBalance {
-        let backlog = match head {
-            RecordSeq::ZERO => 0,
-            head => {
-                let all = SeqRange::new(RecordSeq::new(1), head);
-                all.count() - self.done.count_in(all)
-            }
-        };
-        DeliveryBalance {
-            last_seq: head,
-            counts: self.progress.counts,
-            backlog,
-        }
-    }
-
-    /// The first position that is not done.
-    pub fn oldest_unsent(&self, head: RecordSeq) -> Option<RecordSeq> {
-        let gap = self.done.first_gap(RecordSeq::new(1), head);
-        gap.map(|gap| gap.first)
-    }
-
-    /// The destination at a glance.
-    pub fn status(&self, head: RecordSeq) -> DeliveryStatus {
-        let phase = match &self.mood {
-            _ if self.options.paused => DeliveryPhase::Paused,
-            _ if self.calling.is_some_and(|c| c.sent.is_some()) => DeliveryPhase::Sending,
-            Mood::Waiting { until, .. } => DeliveryPhase::Waiting { until: *until },
-            Mood::Held {
-                reason,
-                remedy,
-                until,
-            } => DeliveryPhase::Held {
-                reason: reason.clone(),
-                remedy: remedy.clone(),
-                until: *until,
-            },
-            Mood::Good if self.connected => DeliveryPhase::Idle,
-            Mood::Good => DeliveryPhase::Connecting,
-        };
-        DeliveryStatus {
-            phase,
-            balance: self.balance(head),
-            oldest_unsent: self.oldest_unsent(head),
-            live_from: self.live_from,
-            ranges: self.done.as_slice().len(),
-            batch_records: self.size,
-            consecutive_failures: self.backoff.failures(),
-            last_error: self.last_error.clone(),
-            last_success: self.last_success,
-            last_acknowledged_at: self.last_acknowledged_at,
-            held_since: self.held_since,
-            pace: self.pace.pace(),
-            replay: self.progress.replay,
-            retries_waiting: self.progress.retries.len(),
-            resends_waiting: self.resends.len(),
-        }
     }
 
     /// Plants the bug that the whole-box simulation must catch: the cursor moves when a batch

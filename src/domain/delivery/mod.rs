@@ -10,6 +10,7 @@
 mod failure;
 mod machine;
 mod options;
+mod orders;
 mod outcome;
 mod pace;
 mod progress;

@@ -1,8 +1,9 @@
 //! What `status` and the page show of one destination.
 
+use super::machine::{DeliveryMachine, Mood};
 use super::pace::Pace;
 use super::progress::{DeliveryBalance, Replay};
-use crate::domain::ids::RecordSeq;
+use crate::domain::ids::{RecordSeq, SeqRange};
 use crate::domain::timestamp::{MonoTime, WallTime};
 
 /// What a destination is doing.
@@ -79,4 +80,65 @@ pub struct DeliveryStatus {
     pub retries_waiting: usize,
     /// Records that a comparison found altered or lost, which wait to be sent again.
     pub resends_waiting: usize,
+}
+
+impl DeliveryMachine {
+    /// Both sides of rule 13.
+    pub fn balance(&self, head: RecordSeq) -> DeliveryBalance {
+        let backlog = match head {
+            RecordSeq::ZERO => 0,
+            head => {
+                let all = SeqRange::new(RecordSeq::new(1), head);
+                all.count() - self.done.count_in(all)
+            }
+        };
+        DeliveryBalance {
+            last_seq: head,
+            counts: self.progress.counts,
+            backlog,
+        }
+    }
+
+    /// The first position that is not done.
+    pub fn oldest_unsent(&self, head: RecordSeq) -> Option<RecordSeq> {
+        let gap = self.done.first_gap(RecordSeq::new(1), head);
+        gap.map(|gap| gap.first)
+    }
+
+    /// The destination at a glance.
+    pub fn status(&self, head: RecordSeq) -> DeliveryStatus {
+        let phase = match &self.mood {
+            _ if self.options.paused => DeliveryPhase::Paused,
+            _ if self.calling.is_some_and(|c| c.sent.is_some()) => DeliveryPhase::Sending,
+            Mood::Waiting { until, .. } => DeliveryPhase::Waiting { until: *until },
+            Mood::Held {
+                reason,
+                remedy,
+                until,
+            } => DeliveryPhase::Held {
+                reason: reason.clone(),
+                remedy: remedy.clone(),
+                until: *until,
+            },
+            Mood::Good if self.connected => DeliveryPhase::Idle,
+            Mood::Good => DeliveryPhase::Connecting,
+        };
+        DeliveryStatus {
+            phase,
+            balance: self.balance(head),
+            oldest_unsent: self.oldest_unsent(head),
+            live_from: self.live_from,
+            ranges: self.done.as_slice().len(),
+            batch_records: self.size,
+            consecutive_failures: self.backoff.failures(),
+            last_error: self.last_error.clone(),
+            last_success: self.last_success,
+            last_acknowledged_at: self.last_acknowledged_at,
+            held_since: self.held_since,
+            pace: self.pace.pace(),
+            replay: self.progress.replay,
+            retries_waiting: self.progress.retries.len(),
+            resends_waiting: self.resends.len(),
+        }
+    }
 }
