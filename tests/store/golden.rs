@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use redb::{Database, ReadableDatabase as _, TableDefinition, TableHandle as _};
 use thrio_edge::domain::ids::{Feed, RecordSeq, SeqRange};
 use thrio_edge::domain::record::{CoverageStatus, Record, RosterChange, SequencedRecord};
+use thrio_edge::domain::timestamp::Now;
 use thrio_edge::store::{DeliveryProgress, FORMAT, Quarantined, SimulatedDisk, Store};
 
 use crate::support::*;
@@ -65,8 +66,10 @@ fn written() -> Vec<u8> {
     );
     store.quarantine_add(&[refused()], at(20)).unwrap();
     // Late enough for the checkpoint of the agents' states.
-    store.maintain(at(400), &[destination("db")]).unwrap();
-    store.flush(at(401)).unwrap();
+    let mono = at(1_000).mono;
+    let late = |s| Now { mono, ..at(s) };
+    store.maintain(late(400), &[destination("db")]).unwrap();
+    store.flush(late(401)).unwrap();
     drop(store);
     disk.image()
 }

@@ -57,8 +57,8 @@ fn commits() -> Vec<Vec<Record>> {
 fn run(store: &Store) -> usize {
     let mut done = 0;
     for (commit, n) in commits().iter().zip(0..) {
-        // Beyond five minutes, so that checkpoints are among the write points.
-        if try_append(store, commit, n * 200).is_err() {
+        // Beyond a quarter of an hour, so that checkpoints are among the write points.
+        if try_append(store, commit, n * 600).is_err() {
             break;
         }
         done += 1;
