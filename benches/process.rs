@@ -1,11 +1,13 @@
 //! The figures of the real process (architecture §8): `cargo bench --bench process`.
 //!
 //! How long it takes from its start to ready after a SIGKILL with 2 GB stored, against the same
-//! with an empty store; and its memory beside a Thrio of preset XL, resident then and at most
-//! (`VmRSS`, `VmHWM`), with an empty backlog and with ten million records of it.
+//! with an empty store; and its memory beside a Thrio of preset XL (`THRIO_EDGE_BENCH_PRESET` names
+//! another), resident then and at most (`VmRSS`, `VmHWM`), with an empty backlog and with ten million
+//! records of it.
 //! `THRIO_EDGE_BENCH_MINUTES` says how long the memory is watched (2 by default). Last, ten million
-//! records are drained into SQLite with `retention_days = 0`: the memory meanwhile, when the disk
-//! has its room back, and how late the latest poll was. A word (`start`, `memory`, `drain`) names
+//! records are drained into SQLite (or to files: `THRIO_EDGE_BENCH_DESTINATION=file`) with
+//! `retention_days = 0`: the memory meanwhile, when the disk has its room back, and how late the latest
+//! poll was. A word (`start`, `memory`, `drain`) names
 //! one of the three; `THRIO_EDGE_MEASURED_PROGRAM` another program than the one built beside.
 
 #[path = "support/load.rs"]
@@ -39,11 +41,17 @@ struct Site {
 
 impl Site {
     fn new(thrio: Option<&Server>, destination_is_there: bool) -> Self {
-        Self::with(thrio, destination_is_there, "")
+        let folder = if destination_is_there {
+            ""
+        } else {
+            "not-there/"
+        };
+        let destination = format!("kind = \"sqlite\"\npath = \"{folder}wfm.db\"\n");
+        Self::with(thrio, &destination, "")
     }
 
-    /// `store` is what the configuration says of the journal.
-    fn with(thrio: Option<&Server>, destination_is_there: bool, store: &str) -> Self {
+    /// `destination` and `store` are what the configuration says of them.
+    fn with(thrio: Option<&Server>, destination: &str, store: &str) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("room");
         let source = thrio.map_or_else(String::new, |thrio| {
             let url = thrio.base_url();
@@ -54,14 +62,9 @@ impl Site {
                  base_url = \"{url}\"\nusername = \"bench\"\npassword = \"bench\"\n"
             )
         });
-        let path = if destination_is_there {
-            "wfm.db"
-        } else {
-            "not-there/wfm.db"
-        };
         let text = format!(
             "[box]\nid = \"bench\"\nstate_dir = \"state\"\n[control]\nlisten = \"127.0.0.1:0\"\n\
-             {store}{source}[[destination]]\nname = \"local\"\nkind = \"sqlite\"\npath = \"{path}\"\n"
+             {store}{source}[[destination]]\nname = \"local\"\n{destination}"
         );
         let site = Self { folder };
         fs::write(site.config_file(), text).expect("room");
@@ -195,13 +198,22 @@ fn memory(thrio: &Server, backlog: u64) {
         .map(|feed| format!("{} {}", feed.feed, feed.counts.rows_received))
         .collect();
     println!(
-        "memory at preset XL after {minutes} min, backlog {}: {:.1} MiB (goal 48), {:.1} at most \
+        "memory at preset {:?} after {minutes} min, backlog {}: {:.1} MiB (goal 48), {:.1} at most \
          since the start; rows received: {}",
+        preset(),
         status.destinations[0].backlog,
         life.resident_mib(),
         life.most_resident_mib(),
         rows.join(", ")
     );
+}
+
+/// How large the centre is.
+fn preset() -> Preset {
+    let named = std::env::var("THRIO_EDGE_BENCH_PRESET").ok();
+    named.map_or(Preset::Xl, |name| {
+        Preset::named(&name).expect("S, M, L or XL")
+    })
 }
 
 /// The backlog that is drained.
@@ -210,7 +222,16 @@ const DRAINED: u64 = 10_000_000;
 const GIVEN_BACK: Duration = Duration::from_mins(10);
 
 fn drain(thrio: &Server) {
-    let site = Site::with(Some(thrio), true, "[store]\nretention_days = 0\n");
+    let kind =
+        std::env::var("THRIO_EDGE_BENCH_DESTINATION").unwrap_or_else(|_| "sqlite".to_owned());
+    let place = match kind.as_str() {
+        "sqlite" => "path = \"wfm.db\"",
+        "file" => "directory = \"segments\"",
+        other => panic!("THRIO_EDGE_BENCH_DESTINATION is sqlite or file, not {other}"),
+    };
+    let destination = format!("kind = \"{kind}\"\n{place}\n");
+    let site = Site::with(Some(thrio), &destination, "[store]\nretention_days = 0\n");
+    fs::create_dir(site.folder.path().join("segments")).expect("room");
     fill(&site.state_dir(), Load::usual(), |_, records| {
         records >= DRAINED
     });
@@ -237,7 +258,9 @@ fn drain(thrio: &Server) {
         if drained_at.is_none() && destination.phase != "starting" && destination.backlog < 10_000 {
             drained_at = Some(now.mono);
             println!(
-                "drain of {DRAINED} records into SQLite: {:.0} s, {:.1} MiB at most (goal 48)",
+                "drain of {DRAINED} records to {kind} beside preset {:?}: {:.0} s, {:.1} MiB at most \
+                 (goal 48)",
+                preset(),
                 now.mono.since(began).as_secs_f64(),
                 life.most_resident_mib()
             );
@@ -281,7 +304,7 @@ fn main() {
         start_after_kill();
     }
     if wanted("memory") || wanted("drain") {
-        let centre = Arc::new(Centre::new(Preset::Xl, 1));
+        let centre = Arc::new(Centre::new(preset(), 1));
         let clock = Arc::new(SystemClock::new());
         let listen = "127.0.0.1:0".parse().expect("an address");
         let thrio = simulator::serve(listen, centre, clock, Behaviour::default()).expect("a port");
