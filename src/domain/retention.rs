@@ -3,6 +3,8 @@
 //! Usage is counted in bytes of live entries, because the engine's file never shrinks by itself
 //! and its length says nothing. Where the file cannot grow, its own pages still can be used again.
 
+use std::time::Duration;
+
 /// Live entries lie in pages that are about four fifths full.
 const PAGES_PER_ENTRY: (u64, u64) = (5, 4);
 
@@ -61,13 +63,17 @@ pub fn pressure(usage: Usage, budget: Budget) -> Pressure {
 }
 
 /// Whether more than half of the file is free pages, and little enough is live to be moved
-/// between two polls.
-pub fn wants_compaction(usage: Usage) -> bool {
+/// between two polls. `rested` is the time since the last compaction, none where there was none.
+pub fn wants_compaction(usage: Usage, rested: Option<Duration>) -> bool {
+    /// It blocks the feeds for as long as it takes. A backlog that is drained gives its room back in
+    /// the middle and, ten minutes after its end at the latest, once more.
+    const REST: Duration = Duration::from_mins(5);
     /// Below this there is nothing to gain.
     const WORTH_BYTES: u64 = 64 << 20;
     /// Above this it takes too long: free pages are used again instead.
     const LIVE_BYTES_MAX: u64 = 1 << 30;
-    usage.allocated >= WORTH_BYTES
+    rested.is_none_or(|rested| rested >= REST)
+        && usage.allocated >= WORTH_BYTES
         && usage.live < LIVE_BYTES_MAX
         && usage.live / PAGES_PER_ENTRY.1 * PAGES_PER_ENTRY.0 < usage.allocated / 2
 }
@@ -113,9 +119,21 @@ mod tests {
             allocated,
             free: None,
         };
-        assert!(wants_compaction(usage(GIB / 8, GIB)));
-        assert!(!wants_compaction(usage(GIB / 2, GIB)));
-        assert!(!wants_compaction(usage(2 * GIB, 9 * GIB)));
-        assert!(!wants_compaction(usage(1, 1 << 20)));
+        assert!(wants_compaction(usage(GIB / 8, GIB), None));
+        assert!(!wants_compaction(usage(GIB / 2, GIB), None));
+        assert!(!wants_compaction(usage(2 * GIB, 9 * GIB), None));
+        assert!(!wants_compaction(usage(1, 1 << 20), None));
+    }
+
+    #[test]
+    fn a_drain_that_ends_after_a_compaction_in_its_middle_has_its_room_back_within_ten_minutes() {
+        let drained = Usage {
+            live: GIB / 32,
+            allocated: GIB / 8,
+            free: None,
+        };
+        let after = |mins| wants_compaction(drained, Some(Duration::from_mins(mins)));
+        assert!(!after(1), "the feeds are not held up all the time");
+        assert!(after(10));
     }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::Duration;
 
 use super::append::BLOCK_BYTES_GOAL;
 use super::codec::{self, Slot, SlotRef};
@@ -282,12 +281,8 @@ impl Engine {
 
     /// Whether so much of the file is free pages that moving the rest pays.
     pub(super) fn compaction_due(&self, live: &Live, upkeep: &Upkeep, now: Now) -> bool {
-        /// It blocks the feeds for as long as it takes.
-        const COMPACT_EVERY: Duration = Duration::from_hours(1);
-        let rested = upkeep
-            .compacted_at
-            .is_none_or(|at| now.mono.since(at) >= COMPACT_EVERY);
-        rested && retention::wants_compaction(self.usage(live))
+        let rested = upkeep.compacted_at.map(|at| now.mono.since(at));
+        retention::wants_compaction(self.usage(live), rested)
     }
 }
 
