@@ -48,6 +48,15 @@ pub fn budget_bytes(usage: Usage, budget: Budget) -> u64 {
     usage.allocated.saturating_add(growth).min(budget.max_bytes)
 }
 
+/// The last compaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compaction {
+    /// How long ago it was.
+    pub ago: Duration,
+    /// Bytes of live entries then.
+    pub live: u64,
+}
+
 /// How full the store is.
 pub fn pressure(usage: Usage, budget: Budget) -> Pressure {
     let bytes = budget_bytes(usage, budget);
@@ -63,16 +72,21 @@ pub fn pressure(usage: Usage, budget: Budget) -> Pressure {
 }
 
 /// Whether more than half of the file is free pages, and little enough is live to be moved
-/// between two polls. `rested` is the time since the last compaction, none where there was none.
-pub fn wants_compaction(usage: Usage, rested: Option<Duration>) -> bool {
-    /// It blocks the feeds for as long as it takes. A backlog that is drained gives its room back in
-    /// the middle and, ten minutes after its end at the latest, once more.
-    const REST: Duration = Duration::from_mins(5);
+/// between two polls.
+pub fn wants_compaction(usage: Usage, last: Option<Compaction>) -> bool {
+    /// It blocks the feeds for as long as it takes, and may not gain what it seems to.
+    const REST: Duration = Duration::from_hours(1);
+    /// Where a drain has gone on since: its room is back ten minutes after its end at the latest.
+    const REST_IN_DRAIN: Duration = Duration::from_mins(5);
     /// Below this there is nothing to gain.
     const WORTH_BYTES: u64 = 64 << 20;
     /// Above this it takes too long: free pages are used again instead.
     const LIVE_BYTES_MAX: u64 = 1 << 30;
-    rested.is_none_or(|rested| rested >= REST)
+    let has_rested = last.is_none_or(|last| {
+        let has_drained = usage.live <= last.live / 2;
+        last.ago >= if has_drained { REST_IN_DRAIN } else { REST }
+    });
+    has_rested
         && usage.allocated >= WORTH_BYTES
         && usage.live < LIVE_BYTES_MAX
         && usage.live / PAGES_PER_ENTRY.1 * PAGES_PER_ENTRY.0 < usage.allocated / 2
@@ -132,8 +146,14 @@ mod tests {
             allocated: GIB / 8,
             free: None,
         };
-        let after = |mins| wants_compaction(drained, Some(Duration::from_mins(mins)));
-        assert!(!after(1), "the feeds are not held up all the time");
-        assert!(after(10));
+        let after = |mins, live| {
+            let ago = Duration::from_mins(mins);
+            wants_compaction(drained, Some(Compaction { ago, live }))
+        };
+        assert!(!after(1, GIB / 8), "the feeds are not held up all the time");
+        assert!(after(10, GIB / 8));
+        let as_then = drained.live + 1;
+        assert!(!after(10, as_then), "the last one did not gain more either");
+        assert!(after(60, as_then));
     }
 }

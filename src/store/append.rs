@@ -22,7 +22,8 @@ use crate::domain::record::Record;
 use crate::domain::timestamp::{Now, WallTime};
 
 /// How often the last states of agents are written to their table (architecture §2.1). A checkpoint
-/// of 3,000 agents costs as much as 60 commits of 100 records, and spares a start little.
+/// of 3,000 agents takes as many instructions as some twenty commits of 100 records, and spares a
+/// start little.
 pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_mins(15);
 /// And after so many records at the latest, because a start folds those that came after it: about
 /// a million a second.

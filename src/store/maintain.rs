@@ -21,7 +21,8 @@ pub(super) struct Upkeep {
     pub(super) hollow_to: RecordSeq,
     /// How much smaller packing made the last blocks.
     pub(super) pack_ratio: Option<f64>,
-    pub(super) compacted_at: Option<MonoTime>,
+    /// When it was compacted last, and the bytes of live entries then.
+    pub(super) compacted: Option<(MonoTime, u64)>,
     /// By which records and cursors grow old.
     pub(super) ages: AgeClock,
     /// The policy says that nothing more is collected.
@@ -55,7 +56,7 @@ impl Engine {
         self.make_room(&mut live, configured, aged, now, &mut done)?;
         let compact = self.compaction_due(&live, &lock(&self.upkeep), now);
         if compact {
-            lock(&self.upkeep).compacted_at = Some(now.mono);
+            lock(&self.upkeep).compacted = Some((now.mono, live.position.live_bytes));
             self.exclusive(&mut live, now, |db| Ok(db.compact()?))?;
             done.compacted = true;
         }

@@ -17,7 +17,7 @@ use super::tables::{COVERAGE, INTERVALS, JOURNAL, body, interval_key};
 use super::{StoreError, WhenFull};
 use crate::domain::ids::{DestinationName, RecordSeq, SeqRange};
 use crate::domain::record::Record;
-use crate::domain::retention::{self, Budget, Pressure, Usage};
+use crate::domain::retention::{self, Budget, Compaction, Pressure, Usage};
 use crate::domain::timestamp::{Now, WallTime};
 
 /// The reserve: a copy-on-write store needs pages even to delete.
@@ -281,8 +281,11 @@ impl Engine {
 
     /// Whether so much of the file is free pages that moving the rest pays.
     pub(super) fn compaction_due(&self, live: &Live, upkeep: &Upkeep, now: Now) -> bool {
-        let rested = upkeep.compacted_at.map(|at| now.mono.since(at));
-        retention::wants_compaction(self.usage(live), rested)
+        let last = upkeep.compacted.map(|(at, live)| Compaction {
+            ago: now.mono.since(at),
+            live,
+        });
+        retention::wants_compaction(self.usage(live), last)
     }
 }
 
