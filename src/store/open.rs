@@ -13,6 +13,7 @@ use super::engine::{Engine, guarded};
 use super::fold::{self, AgentKey, Said};
 use super::journal;
 use super::live::{Live, Position, Riding};
+use super::overlay::Held;
 use super::place::Place;
 use super::rows::AgentRow;
 use super::tables::{AGENT_STATES, DICTIONARY, JOURNAL, META, SEALED, body};
@@ -78,10 +79,15 @@ pub(super) fn open_place(
     options: &StoreOptions,
     now: Now,
 ) -> Result<Loaded, StoreError> {
-    let older = if place.exists() {
-        guarded(|| check_format(place, options))?
+    let known = if place.exists() {
+        guarded(|| open_known(place, options))?
     } else {
-        None
+        Known::Nothing
+    };
+    let (db, older) = match known {
+        Known::Present(db) => (Some(db), None),
+        Known::Older(from) => (None, Some(from)),
+        Known::Nothing => (None, None),
     };
     let upgraded = match older {
         Some(from) => Some(Reformatted {
@@ -92,7 +98,10 @@ pub(super) fn open_place(
         None => None,
     };
     guarded(|| {
-        let db = place.open(options)?;
+        let db = match db {
+            Some(db) => db,
+            None => place.open(options)?,
+        };
         if let Some(from) = older {
             upgrade::bring_up(&db, from)?;
         }
@@ -108,10 +117,23 @@ pub(super) fn open_place(
     })
 }
 
-/// Looks at the format without a trace in the file; the number where it is an older one.
-fn check_format(place: &Place, options: &StoreOptions) -> Result<Option<u32>, StoreError> {
-    let found = found_format(place, options)?;
-    Ok(found.filter(|found| *found < FORMAT))
+/// What is there.
+enum Known {
+    /// A store of the present format, or one that was begun and holds nothing yet.
+    Present(Database),
+    /// A store of an older format, closed again.
+    Older(u32),
+    Nothing,
+}
+
+/// Looks at the format without a trace in the file, and lets the present one through.
+fn open_known(place: &Place, options: &StoreOptions) -> Result<Known, StoreError> {
+    let (db, held) = place.hold(options)?;
+    if let Some(older) = format_of(&db, place)?.filter(|found| *found < FORMAT) {
+        return Ok(Known::Older(older));
+    }
+    held.map_or(Ok(()), Held::let_through)?;
+    Ok(Known::Present(db))
 }
 
 /// The format of the file, of those that this program knows; none where nothing was written yet.
@@ -119,7 +141,10 @@ pub(super) fn found_format(
     place: &Place,
     options: &StoreOptions,
 ) -> Result<Option<u32>, StoreError> {
-    let db = place.peek(options)?;
+    format_of(&place.hold(options)?.0, place)
+}
+
+fn format_of(db: &Database, place: &Place) -> Result<Option<u32>, StoreError> {
     let txn = db.begin_read()?;
     let Some(format) = read_meta(&txn, KEY_FORMAT)? else {
         return Ok(None);

@@ -1,13 +1,15 @@
-//! A look into a store that leaves no trace: reads go through, writes stay in memory.
+//! A look into a store that leaves no trace: reads go through, writes stay in memory, for good or
+//! until what is there is known to be ours.
 //!
 //! redb marks a file as open before anything of it can be read, so that even refusing a store of
-//! a newer format would touch it.
+//! a newer format would touch it. A store that is not refused is let through as it is: after a kill
+//! redb may have walked all of it, which nobody wants to wait for twice.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::ops::Bound;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use redb::{BackendError, StorageBackend};
 
@@ -18,29 +20,85 @@ const PIECE: u64 = 4096;
 
 /// Another backend under a layer of memory.
 #[derive(Debug)]
-pub(super) struct Overlay<B> {
-    under: B,
-    over: Mutex<Over>,
+pub(super) struct Overlay {
+    layers: Arc<Layers>,
+}
+
+/// The way to let through what an overlay holds back.
+#[derive(Debug)]
+pub(super) struct Held {
+    layers: Arc<Layers>,
+}
+
+#[derive(Debug)]
+struct Layers {
+    under: Box<dyn StorageBackend>,
+    /// None once it is let through.
+    over: Mutex<Option<Over>>,
 }
 
 #[derive(Debug)]
 struct Over {
     len: u64,
     pieces: HashMap<u64, Box<[u8]>>,
+    /// What was done, in its order, where it is to be let through some day.
+    steps: Option<Vec<Step>>,
 }
 
-impl<B: StorageBackend> Overlay<B> {
-    pub(super) fn over(under: B) -> io::Result<Self> {
-        let len = under.len()?;
-        Ok(Self {
-            under,
-            over: Mutex::new(Over {
-                len,
-                pieces: HashMap::new(),
-            }),
-        })
+#[derive(Debug)]
+enum Step {
+    Write(u64, Vec<u8>),
+    SetLen(u64),
+    Sync,
+}
+
+impl Overlay {
+    /// One that keeps everything to itself.
+    pub(super) fn over(under: impl StorageBackend) -> io::Result<Self> {
+        Self::with_steps(under, None)
     }
 
+    /// One that holds everything back until it is let through.
+    pub(super) fn holding(under: impl StorageBackend) -> io::Result<(Self, Held)> {
+        let overlay = Self::with_steps(under, Some(Vec::new()))?;
+        let layers = overlay.layers.clone();
+        Ok((overlay, Held { layers }))
+    }
+
+    fn with_steps(under: impl StorageBackend, steps: Option<Vec<Step>>) -> io::Result<Self> {
+        let over = Over {
+            len: under.len()?,
+            pieces: HashMap::new(),
+            steps,
+        };
+        let layers = Arc::new(Layers {
+            under: Box::new(under),
+            over: Mutex::new(Some(over)),
+        });
+        Ok(Self { layers })
+    }
+}
+
+impl Held {
+    /// Does below what was done above, step by step, syncs included; from then on everything goes
+    /// through. After an error everything stays held back, and what was done below is as after a
+    /// power cut.
+    pub(super) fn let_through(self) -> io::Result<()> {
+        let mut over = lock(&self.layers.over);
+        let under = &self.layers.under;
+        for step in over.iter().filter_map(|over| over.steps.as_ref()).flatten() {
+            match step {
+                Step::Write(offset, data) => under.write(*offset, data)?,
+                Step::SetLen(len) => under.set_len(*len)?,
+                Step::Sync => under.sync_data()?,
+            }
+        }
+        *over = None;
+        Ok(())
+    }
+}
+
+impl Layers {
     /// The piece as it lies under the layer; zeros beyond its end.
     fn fetch(&self, piece: u64) -> io::Result<Box<[u8]>> {
         let mut bytes = vec![0; index(PIECE)].into_boxed_slice();
@@ -52,19 +110,8 @@ impl<B: StorageBackend> Overlay<B> {
         }
         Ok(bytes)
     }
-}
 
-fn index(value: u64) -> usize {
-    usize::try_from(value).expect("a piece is a few thousand bytes")
-}
-
-impl<B: StorageBackend> StorageBackend for Overlay<B> {
-    fn len(&self) -> io::Result<u64> {
-        Ok(lock(&self.over).len)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let over = lock(&self.over);
+    fn read_over(&self, over: &Over, offset: u64, out: &mut [u8]) -> io::Result<()> {
         if offset + out.len() as u64 > over.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -83,17 +130,7 @@ impl<B: StorageBackend> StorageBackend for Overlay<B> {
         Ok(())
     }
 
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        lock(&self.over).len = len;
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut over = lock(&self.over);
+    fn write_over(&self, over: &mut Over, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut done = 0;
         while done < data.len() {
             let at = offset + done as u64;
@@ -106,15 +143,76 @@ impl<B: StorageBackend> StorageBackend for Overlay<B> {
             piece[within..within + count].copy_from_slice(&data[done..done + count]);
             done += count;
         }
+        over.note(|| Step::Write(offset, data.to_vec()));
         Ok(())
+    }
+}
+
+impl Over {
+    fn note(&mut self, step: impl FnOnce() -> Step) {
+        if let Some(steps) = &mut self.steps {
+            steps.push(step());
+        }
+    }
+}
+
+fn index(value: u64) -> usize {
+    usize::try_from(value).expect("a piece is a few thousand bytes")
+}
+
+impl StorageBackend for Overlay {
+    fn len(&self) -> io::Result<u64> {
+        match lock(&self.layers.over).as_ref() {
+            Some(over) => Ok(over.len),
+            None => self.layers.under.len(),
+        }
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let over = lock(&self.layers.over);
+        if let Some(over) = over.as_ref() {
+            return self.layers.read_over(over, offset, out);
+        }
+        drop(over);
+        self.layers.under.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        match lock(&self.layers.over).as_mut() {
+            Some(over) => {
+                over.len = len;
+                over.note(|| Step::SetLen(len));
+                Ok(())
+            }
+            None => self.layers.under.set_len(len),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut over = lock(&self.layers.over);
+        if let Some(over) = over.as_mut() {
+            over.note(|| Step::Sync);
+            return Ok(());
+        }
+        drop(over);
+        self.layers.under.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut over = lock(&self.layers.over);
+        if let Some(over) = over.as_mut() {
+            return self.layers.write_over(over, offset, data);
+        }
+        drop(over);
+        self.layers.under.write(offset, data)
     }
 
     fn close(&self) -> io::Result<()> {
-        self.under.close()
+        self.layers.under.close()
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.under.try_lock_range(start, end)
+        self.layers.under.try_lock_range(start, end)
     }
 
     fn try_lock_shared_range(
@@ -122,22 +220,22 @@ impl<B: StorageBackend> StorageBackend for Overlay<B> {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        self.under.try_lock_shared_range(start, end)
+        self.layers.under.try_lock_shared_range(start, end)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.under.lock_range(start, end)
+        self.layers.under.lock_range(start, end)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.under.lock_shared_range(start, end)
+        self.layers.under.lock_shared_range(start, end)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.under.unlock_range(start, end)
+        self.layers.under.unlock_range(start, end)
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.under.query_lock_range(start, end)
+        self.layers.under.query_lock_range(start, end)
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Builder, Database};
 
-use super::overlay::Overlay;
+use super::overlay::{Held, Overlay};
 use super::simulated_disk::SimulatedDisk;
 use super::{StoreError, StoreOptions};
 use crate::domain::ids::StoreId;
@@ -87,29 +87,36 @@ impl Place {
         builder.set_cache_size(options.cache_bytes);
         let opened = match self {
             Self::Folder(_) => builder.create(self.path()),
-            Self::LookedAt(_) => return self.peek(options),
+            Self::LookedAt(_) => return Ok(self.hold(options)?.0),
             Self::Simulated(disk) => builder.create_with_backend(disk.backend()),
         };
         opened.map_err(|error| self.open_error(error))
     }
 
-    /// Opens what is there so that nothing written reaches it.
-    pub(super) fn peek(&self, options: &StoreOptions) -> Result<Database, StoreError> {
+    /// Opens what is there so that nothing written reaches it before it is let through. What is
+    /// only looked at is not: there is nothing to let it through by.
+    pub(super) fn hold(
+        &self,
+        options: &StoreOptions,
+    ) -> Result<(Database, Option<Held>), StoreError> {
+        let (overlay, held) = match self {
+            Self::Folder(_) => Overlay::holding(self.file()?).map(|(o, held)| (o, Some(held)))?,
+            Self::LookedAt(_) => (Overlay::over(self.file()?)?, None),
+            Self::Simulated(disk) => {
+                Overlay::holding(disk.backend()).map(|(o, held)| (o, Some(held)))?
+            }
+        };
         let mut builder = Builder::new();
         builder.set_cache_size(options.cache_bytes);
-        let opened = match self {
-            Self::Folder(_) | Self::LookedAt(_) => {
-                let file = fs::File::options()
-                    .read(true)
-                    .write(true)
-                    .open(self.path())
-                    .map_err(|error| self.read_only(&error.into()))?;
-                let backend = FileBackend::new(file).map_err(|error| self.open_error(error))?;
-                builder.create_with_backend(Overlay::over(backend)?)
-            }
-            Self::Simulated(disk) => builder.create_with_backend(Overlay::over(disk.backend())?),
-        };
-        opened.map_err(|error| self.open_error(error))
+        let opened = builder.create_with_backend(overlay);
+        Ok((opened.map_err(|error| self.open_error(error))?, held))
+    }
+
+    /// The file that is there, for reading and writing.
+    fn file(&self) -> Result<FileBackend, StoreError> {
+        let file = fs::File::options().read(true).write(true).open(self.path());
+        let file = file.map_err(|error| self.read_only(&error.into()))?;
+        FileBackend::new(file).map_err(|error| self.open_error(error))
     }
 
     fn open_error(&self, error: redb::DatabaseError) -> StoreError {
