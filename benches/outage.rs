@@ -213,6 +213,12 @@ fn written() {
             bytes / 1e6,
         );
     }
+    let stats = edge.store.stats().expect("open");
+    println!(
+        "  {:.1} MiB live, {:.1} allocated",
+        lossy(stats.live_bytes) / 1_048_576.0,
+        lossy(stats.allocated_bytes) / 1_048_576.0
+    );
     let week = lossy(written_bytes() - first) / 1e6;
     println!(
         "the week: {week:.0} MB, {:.0} MB a day (goal 600)",

@@ -1,14 +1,14 @@
 //! The figures of the real process (architecture §8): `cargo bench --bench process`.
 //!
 //! How long it takes from its start to ready after a SIGKILL with 2 GB stored, against the same
-//! with an empty store; and its memory beside a Thrio of preset XL (`THRIO_EDGE_BENCH_PRESET` names
+//! with an empty store and with as much as a start still walks; and its memory beside a Thrio of preset XL (`THRIO_EDGE_BENCH_PRESET` names
 //! another), resident then and at most (`VmRSS`, `VmHWM`), with an empty backlog and with ten million
 //! records of it.
 //! `THRIO_EDGE_BENCH_MINUTES` says how long the memory is watched (2 by default). Last, ten million
 //! records are drained into SQLite (or to files: `THRIO_EDGE_BENCH_DESTINATION=file`) with
 //! `retention_days = 0`: the memory meanwhile, when the disk has its room back, and how late the latest
-//! poll was. A word (`start`, `memory`, `drain`) names
-//! one of the three; `THRIO_EDGE_MEASURED_PROGRAM` another program than the one built beside.
+//! poll was. A word (`start`, `walk`, `memory`, `drain`) names
+//! one of the four; `THRIO_EDGE_MEASURED_PROGRAM` another program than the one built beside.
 
 #[path = "support/load.rs"]
 mod load;
@@ -25,9 +25,10 @@ use thrio_edge::clock::{Clock, SystemClock};
 use thrio_edge::control::Request;
 use thrio_edge::control::client::ask;
 use thrio_edge::control::status::Status;
-use thrio_edge::domain::ids::StateText;
+use thrio_edge::domain::ids::{BoxId, StateText};
 use thrio_edge::simulator::{self, Behaviour, Centre, Preset, Server};
 use thrio_edge::stop::StopToken;
+use thrio_edge::store::{Store, StoreOptions};
 
 const GB: u64 = 1_000_000_000;
 const LOOK_PERIOD: Duration = Duration::from_millis(2);
@@ -167,16 +168,60 @@ fn start_after_kill() {
         records.is_multiple_of(500_000) && store.stats().expect("open").allocated_bytes >= 2 * GB
     });
     drop(stored.start());
-    let median = |site: &Site| {
-        let mut times: Vec<Duration> = (0..7).map(|_| site.start().1).collect();
-        times.sort();
-        times[times.len() / 2].as_secs_f64()
-    };
-    let (without, with) = (median(&empty), median(&stored));
+    let (without, with) = (median_start(&empty), median_start(&stored));
     println!(
         "ready after SIGKILL, median of 7: {with:.3} s with 2 GB of {records} records stored \
          (goal 0.5), {without:.3} s with an empty store"
     );
+}
+
+fn start_with_a_walk() {
+    let [walked, saved] = [StoreOptions::WALK_MAX, 0].map(|walk_max| {
+        let site = Site::new(None, false);
+        let live = fill_to_the_walk(&site.state_dir(), walk_max);
+        (median_start(&site), live)
+    });
+    println!(
+        "ready after SIGKILL, median of 7: {:.3} s with {:.0} MB of live entries, just below the bound, \
+         all of which a start walks (goal 0.5); {:.3} s where the last commit saved it that",
+        walked.0,
+        mega(walked.1),
+        saved.0
+    );
+}
+
+fn median_start(site: &Site) -> f64 {
+    let mut times: Vec<Duration> = (0..7).map(|_| site.start().1).collect();
+    times.sort();
+    times[times.len() / 2].as_secs_f64()
+}
+
+/// Fills a journal as full as it can be without its commits saving which pages are in use, and leaves
+/// it as a kill after a commit by this bound does. Answers the bytes of its live entries.
+fn fill_to_the_walk(state_dir: &Path, walk_max: u64) -> u64 {
+    // Bytes in use are taken for a quarter more than the live ones.
+    let live_max = StoreOptions::WALK_MAX / 5 * 4;
+    let reserve = 1_000_000;
+    fill(state_dir, bulky(), |store, _| {
+        store.stats().expect("open").live_bytes > live_max - reserve
+    });
+    let id = BoxId::new("bench").expect("plain");
+    let options = StoreOptions {
+        walk_max,
+        ..StoreOptions::new(state_dir.to_path_buf(), id)
+    };
+    let now = SystemClock::new().now();
+    let store = Store::open(&options, now)
+        .expect("it was just filled")
+        .store;
+    store.new_store_id(now).expect("room");
+    let live = store.stats().expect("open").live_bytes;
+    assert!(live < live_max, "it is above the bound");
+    let (file, copy) = (state_dir.join("journal.redb"), state_dir.join("copy"));
+    fs::copy(&file, &copy).expect("room");
+    drop(store);
+    fs::rename(copy, file).expect("room");
+    live
 }
 
 fn memory(thrio: &Server, backlog: u64) {
@@ -302,6 +347,9 @@ fn main() {
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     if wanted("start") {
         start_after_kill();
+    }
+    if wanted("walk") {
+        start_with_a_walk();
     }
     if wanted("memory") || wanted("drain") {
         let centre = Arc::new(Centre::new(preset(), 1));

@@ -197,6 +197,7 @@ fn store(root: &Section<'_>, state_dir: PathBuf, box_id: Option<BoxId>) -> Optio
         min_free,
         retention,
         when_full,
+        walk_max: StoreOptions::WALK_MAX,
     })
 }
 

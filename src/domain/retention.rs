@@ -57,10 +57,15 @@ pub struct Compaction {
     pub live: u64,
 }
 
+/// The bytes of the pages that so many bytes of live entries lie in, about.
+pub fn bytes_in_use(live: u64) -> u64 {
+    live / PAGES_PER_ENTRY.1 * PAGES_PER_ENTRY.0
+}
+
 /// How full the store is.
 pub fn pressure(usage: Usage, budget: Budget) -> Pressure {
     let bytes = budget_bytes(usage, budget);
-    let used = usage.live / PAGES_PER_ENTRY.1 * PAGES_PER_ENTRY.0;
+    let used = bytes_in_use(usage.live);
     // A sixteenth is left for the transaction that gives up the rest.
     if used >= bytes - bytes / 16 {
         Pressure::Full
@@ -89,7 +94,7 @@ pub fn wants_compaction(usage: Usage, last: Option<Compaction>) -> bool {
     has_rested
         && usage.allocated >= WORTH_BYTES
         && usage.live < LIVE_BYTES_MAX
-        && usage.live / PAGES_PER_ENTRY.1 * PAGES_PER_ENTRY.0 < usage.allocated / 2
+        && bytes_in_use(usage.live) < usage.allocated / 2
 }
 
 #[cfg(test)]

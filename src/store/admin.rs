@@ -8,8 +8,10 @@ use redb::{Database, ReadableTable, ReadableTableMetadata};
 use super::StoreError;
 use super::beside::BESIDE;
 use super::engine::Engine;
+use super::live::Live;
 use super::open::{KEY_BACKUP, KEY_INSTALLED_AT};
 use super::tables::{JOURNAL, META, SEALED};
+use super::walk;
 use crate::domain::ids::{RecordSeq, StoreId};
 use crate::domain::timestamp::{Now, WallTime};
 
@@ -72,11 +74,15 @@ impl Engine {
 
     /// See [`super::Store::compact`].
     pub(super) fn compact(&self, now: Now) -> Result<(), StoreError> {
-        let mut live = self.lock_live();
-        self.exclusive(&mut live, now, |db| {
-            db.compact()?;
-            Ok(())
-        })
+        self.compact_file(&mut self.lock_live(), now)
+    }
+
+    pub(super) fn compact_file(&self, live: &mut Live, now: Now) -> Result<(), StoreError> {
+        self.exclusive(live, now, |db| Ok(db.compact()?))?;
+        // The engine's own commits of a compaction save nothing, whatever the size: a kill before the
+        // next one would make a start walk it all.
+        self.write(live, now, |_, _| Ok(()))?;
+        Ok(())
     }
 
     /// See [`super::Store::backup`].
@@ -138,7 +144,7 @@ impl Engine {
             Ok(())
         })?;
         let mut last = copy.begin_write()?;
-        last.set_quick_repair(true);
+        walk::make_durable(&mut last, true);
         last.open_table(JOURNAL)?;
         let installed = META.write(&last)?.get(KEY_INSTALLED_AT)?;
         META.write(&last)?

@@ -9,13 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use super::cache::BlockCache;
 use super::codec::Interner;
 use super::live::Live;
 use super::open;
 use super::place::Place;
+use super::walk;
 use super::{PlantedBug, Replaced, StoreError, StoreOptions};
 use crate::domain::ids::{RecordSeq, SeqRange};
 use crate::domain::timestamp::Now;
@@ -119,10 +120,8 @@ impl Engine {
             let db = db.as_ref().expect("it was opened above");
             guarded(|| {
                 let mut txn = db.begin_write()?;
-                txn.set_durability(Durability::Immediate)
-                    .expect("no savepoint is ever made");
-                txn.set_quick_repair(true);
                 let done = work(&txn, live)?;
+                walk::decide(&mut txn, live, self.options.walk_max);
                 txn.commit()?;
                 Ok(done)
             })

@@ -57,7 +57,7 @@ impl Engine {
         let compact = self.compaction_due(&live, &lock(&self.upkeep), now);
         if compact {
             lock(&self.upkeep).compacted = Some((now.mono, live.position.live_bytes));
-            self.exclusive(&mut live, now, |db| Ok(db.compact()?))?;
+            self.compact_file(&mut live, now)?;
             done.compacted = true;
         }
         self.keep_reserve(&live);

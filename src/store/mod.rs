@@ -41,6 +41,7 @@ mod tables;
 mod types;
 mod upgrade;
 mod verify;
+mod walk;
 
 use std::path::Path;
 use std::sync::Arc;

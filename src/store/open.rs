@@ -18,6 +18,7 @@ use super::place::Place;
 use super::rows::AgentRow;
 use super::tables::{AGENT_STATES, DICTIONARY, JOURNAL, META, SEALED, body};
 use super::upgrade::{self, Reformatted};
+use super::walk;
 use super::{OpenOrigin, Opened, PlantedBug, Store, StoreError, StoreOptions};
 use crate::domain::ids::{BoxId, DestinationName, RecordSeq, StoreId};
 use crate::domain::record::Record;
@@ -182,7 +183,7 @@ fn create(
 ) -> Result<(), StoreError> {
     let installed_at = place.installed_at().unwrap_or(now.wall);
     let mut txn = db.begin_write()?;
-    txn.set_quick_repair(true);
+    walk::make_durable(&mut txn, true);
     {
         beside::put_position(&mut txn.open_table(JOURNAL)?, &Position::START)?;
         for table in SEALED {
@@ -204,7 +205,7 @@ fn create(
 /// A restored backup is another store: destinations may hold what came after it (invariant 2).
 fn restore(db: &Database, place: &Place, now: Now) -> Result<(), StoreError> {
     let mut txn = db.begin_write()?;
-    txn.set_quick_repair(true);
+    walk::make_durable(&mut txn, true);
     {
         let mut meta = META.write(&txn)?;
         let store_id = place.new_store_id(now);

@@ -28,9 +28,15 @@ pub struct StoreOptions {
     pub retention: Duration,
     /// What gives when the budget is used up by transactions alone.
     pub when_full: WhenFull,
+    /// A start after a kill walks a store with up to so many bytes in use; in a larger one each
+    /// commit saves what spares it that.
+    pub walk_max: u64,
 }
 
 impl StoreOptions {
+    /// The default of `walk_max`: a tenth of a second here, and a slow box has half of one.
+    pub const WALK_MAX: u64 = 48 << 20;
+
     /// The design's defaults: 8 MiB of cache, 8 GiB of budget, 1 GiB left free, 35 days.
     pub fn new(state_dir: PathBuf, box_id: BoxId) -> Self {
         Self {
@@ -41,6 +47,7 @@ impl StoreOptions {
             min_free: 1 << 30,
             retention: Duration::from_hours(35 * 24),
             when_full: WhenFull::default(),
+            walk_max: Self::WALK_MAX,
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use super::beside::{self, BESIDE};
 use super::codec::Reader;
@@ -18,6 +18,7 @@ use super::open::{FORMAT, KEY_BACKUP, KEY_FORMAT, KEY_INSTALLED_AT, found_format
 use super::place::Place;
 use super::rows;
 use super::tables::{JOURNAL, META, SealedTable, body, feed_key};
+use super::walk;
 use super::{StoreError, StoreOptions};
 use crate::domain::health::FeedState;
 use crate::domain::ids::DestinationName;
@@ -199,9 +200,7 @@ pub(super) fn downgrade(options: &StoreOptions) -> Result<Reformatted, StoreErro
 
 fn change(db: &Database, to: u32, steps: impl Iterator<Item = Change>) -> Result<(), StoreError> {
     let mut txn = db.begin_write()?;
-    txn.set_durability(Durability::Immediate)
-        .expect("no savepoint is ever made");
-    txn.set_quick_repair(true);
+    walk::make_durable(&mut txn, true);
     for step in steps {
         step(&txn)?;
     }

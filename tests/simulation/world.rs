@@ -268,7 +268,14 @@ impl World {
 
     fn boot(&mut self) {
         let now = self.now_of(self.now_ms);
-        let options = StoreOptions::new("unused".into(), BoxId::new("box").expect("a plain id"));
+        let mut options =
+            StoreOptions::new("unused".into(), BoxId::new("box").expect("a plain id"));
+        // Walked, saved, or a bound that the store grows over: in turns, on what the life before left.
+        options.walk_max = match self.lives % 3 {
+            0 => StoreOptions::WALK_MAX,
+            1 => 0,
+            _ => 150_000,
+        };
         let disk = self.disk.clone();
         let opened = match self.plan.planted {
             None => Store::open_simulated(disk, &options, now),
