@@ -18,7 +18,7 @@ use crate::lifecycle::exit::Exit;
 use crate::lifecycle::logging::{self, LogFormat, LogOptions};
 use crate::lifecycle::restart_delay::RestartDelay;
 use crate::lifecycle::signals::{Asked, Closer, Inbox};
-use crate::lifecycle::{heap, panics, service_manager};
+use crate::lifecycle::{panics, service_manager};
 use crate::stop::StopToken;
 use crate::thrio::install_crypto_provider;
 
@@ -46,7 +46,6 @@ pub struct Arguments {
 
 /// Runs the daemon.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    heap::share();
     let file = absolute(&arguments.config.path)?;
     // Read before the fork, so that a wrong file is told on the terminal.
     let config = config::load(&file)?;

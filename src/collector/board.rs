@@ -82,8 +82,9 @@ impl SourceBoard {
 
     /// Loads the roster anew.
     pub fn restore(&self, store: &Store) -> Result<(), StoreError> {
-        let stored = store.roster(&self.source)?;
-        let roster = Roster::new(&stored.agents, &stored.queues);
+        let mut roster = Roster::default();
+        store.for_each_agent(&self.source, &mut |agent| roster.apply_agent(agent))?;
+        store.for_each_queue(&self.source, &mut |queue| roster.apply_queue(queue))?;
         *self.roster.write().unwrap_or_else(PoisonError::into_inner) = roster;
         self.roster_version.fetch_add(1, Ordering::Release);
         Ok(())

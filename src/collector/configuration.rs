@@ -14,8 +14,9 @@ use crate::domain::configuration::{
 };
 use crate::domain::health::FeedState;
 use crate::domain::ids::{Feed, SourceName};
+use crate::domain::record::{AgentChange, QueueChange};
 use crate::domain::timestamp::Now;
-use crate::store::{Store, StoreError, StoredRoster};
+use crate::store::{Store, StoreError};
 use crate::thrio::Source;
 
 /// What an import found, or why it brought nothing (it is tried again, unasked).
@@ -89,6 +90,24 @@ fn restored(
     ConfigurationMachine::new(source.clone(), options, state, rng)
 }
 
+/// The roster where it lies.
+struct Stored<'a> {
+    store: &'a Store,
+    source: &'a SourceName,
+}
+
+impl KnownRoster for Stored<'_> {
+    type Error = StoreError;
+
+    fn agents(&self, look: &mut dyn FnMut(&AgentChange)) -> Result<(), StoreError> {
+        self.store.for_each_agent(self.source, look)
+    }
+
+    fn queues(&self, look: &mut dyn FnMut(&QueueChange)) -> Result<(), StoreError> {
+        self.store.for_each_queue(self.source, look)
+    }
+}
+
 impl FeedLogic for ConfigurationFeed {
     type Call = ConfigurationCall;
     type Answer = ConfigurationAnswer;
@@ -109,24 +128,15 @@ impl FeedLogic for ConfigurationFeed {
         &mut self,
         store: &Store,
         _board: &SourceBoard,
-        call: &ConfigurationCall,
+        _call: &ConfigurationCall,
         timing: Timing,
         outcome: Result<&ConfigurationAnswer, &CallFailure>,
     ) -> Result<Decision, StoreError> {
-        // The details are read for the length of one comparison, not kept.
-        let mut stored = match outcome {
-            Ok(_) => store.roster(&self.source)?,
-            Err(_) => StoredRoster::default(),
+        let known = Stored {
+            store,
+            source: &self.source,
         };
-        match call {
-            ConfigurationCall::Queues => stored.agents = Vec::new(),
-            ConfigurationCall::Agents => stored.queues = Vec::new(),
-        }
-        let known = KnownRoster {
-            agents: &stored.agents,
-            queues: &stored.queues,
-        };
-        Ok(self.machine.finish(&timing, outcome, &known))
+        self.machine.finish(&timing, outcome, &known)
     }
 
     fn part_committed(&mut self) {

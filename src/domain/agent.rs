@@ -1,5 +1,7 @@
 //! Agents as the roster knows them (domain rule 10).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::AgentId;
@@ -28,6 +30,6 @@ pub struct AgentDetails {
 pub struct AgentEntry {
     /// Thrio's id.
     pub id: AgentId,
-    /// What Thrio says of it.
-    pub details: AgentDetails,
+    /// What Thrio says of it; the record that comes of it shares this.
+    pub details: Arc<AgentDetails>,
 }

@@ -4,6 +4,8 @@
 //! State tables (current interval values, coverage, roster, state codes) are a fold of these
 //! records, so that a record alone says all that its effect needs. A heartbeat is no record.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::agent::AgentDetails;
@@ -354,7 +356,7 @@ pub struct AgentChange {
     /// What happened.
     pub change: RosterChange,
     /// The details from then on (the last known ones for `Closed`).
-    pub details: Box<AgentDetails>,
+    pub details: Arc<AgentDetails>,
     /// The time of the import (or poll) that saw it.
     pub valid_from: WallTime,
     /// When the id was first seen at all.

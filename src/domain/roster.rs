@@ -6,6 +6,7 @@
 //! The details (names, addresses) stay in the store and are read for the length of an import.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::agent::AgentDetails;
 use super::ids::{AgentId, QueueId, SourceName};
@@ -83,7 +84,8 @@ impl Roster {
         self.agents.iter().map(|(id, standing)| (id, *standing))
     }
 
-    fn apply_agent(&mut self, change: &AgentChange) {
+    /// Takes over the last version of an agent.
+    pub fn apply_agent(&mut self, change: &AgentChange) {
         let open = change.change != RosterChange::Closed;
         let standing = Standing {
             open,
@@ -103,7 +105,8 @@ impl Roster {
         }
     }
 
-    fn apply_queue(&mut self, change: &QueueChange) {
+    /// Takes over the last version of a queue.
+    pub fn apply_queue(&mut self, change: &QueueChange) {
         let open = change.change != RosterChange::Closed;
         let standing = Standing {
             open,
@@ -125,7 +128,7 @@ pub fn provisional_agent(
         source: source.clone(),
         agent: agent.clone(),
         change: RosterChange::Added,
-        details: Box::new(AgentDetails {
+        details: Arc::new(AgentDetails {
             username: username.map(str::to_owned),
             is_active: true,
             ..AgentDetails::default()

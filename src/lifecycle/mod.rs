@@ -2,7 +2,8 @@
 
 pub mod daemonize;
 pub mod exit;
-pub mod heap;
+#[cfg(feature = "jemalloc")]
+mod heap;
 pub mod log_file;
 pub mod logging;
 pub mod panics;

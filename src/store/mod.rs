@@ -388,6 +388,25 @@ impl Store {
         self.engine.roster_queues(source, after, limit)
     }
 
+    /// Shows the last version of every agent, closed ones too, in the order in which agents were
+    /// first seen. They are read some hundred at a time, and nothing is locked between.
+    pub fn for_each_agent(
+        &self,
+        source: &SourceName,
+        look: &mut dyn FnMut(&AgentChange),
+    ) -> Result<(), StoreError> {
+        self.engine.for_each_agent(source, look)
+    }
+
+    /// The same of queues.
+    pub fn for_each_queue(
+        &self,
+        source: &SourceName,
+        look: &mut dyn FnMut(&QueueChange),
+    ) -> Result<(), StoreError> {
+        self.engine.for_each_queue(source, look)
+    }
+
     /// The last version of every agent and queue, closed ones too.
     pub fn roster(&self, source: &SourceName) -> Result<StoredRoster, StoreError> {
         self.engine.roster(source)

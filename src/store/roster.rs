@@ -1,6 +1,6 @@
 //! What the state tables know of agents, queues and states.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::append::later;
 use super::codec::{BadBytes, Reader, rows as record_rows};
@@ -17,40 +17,54 @@ use crate::domain::batch::CurrentState;
 use crate::domain::ids::{AgentId, QueueId, RecordSeq, SourceName};
 use crate::domain::record::{AgentChange, QueueChange, StateCode};
 
+/// Versions that are read at once.
+const ROSTER_PAGE: usize = 500;
+
 impl Engine {
     /// See [`super::Store::roster`].
     pub(super) fn roster(&self, source: &SourceName) -> Result<StoredRoster, StoreError> {
-        let live = self.lock_live();
         let mut roster = StoredRoster::default();
-        let Some(number) = live.dictionary.known_source(source) else {
-            return Ok(roster);
-        };
-        self.read(|txn| {
-            ROSTER
-                .read(txn)?
-                .scan_prefix(&number.to_be_bytes(), |key, value| {
-                    let damaged = |error| ROSTER.damaged(key, error);
-                    let id = number_of_key(key).map_err(damaged)?;
-                    let (_, mut reader) = rows::split_seq(value).map_err(damaged)?;
-                    match key[2] {
-                        ROSTER_AGENT => {
-                            let agent = live.dictionary.agent_name(id)?;
-                            let change =
-                                record_rows::read_agent(&mut reader, source.clone(), agent);
-                            roster.agents.push(change.map_err(damaged)?);
-                        }
-                        ROSTER_QUEUE => {
-                            let queue = live.dictionary.queue_name(id)?;
-                            let change =
-                                record_rows::read_queue(&mut reader, source.clone(), queue);
-                            roster.queues.push(change.map_err(damaged)?);
-                        }
-                        _ => return Err(ROSTER.damaged(key, "of no known kind")),
-                    }
-                    Ok(())
-                })
-        })?;
+        self.for_each_agent(source, &mut |agent| roster.agents.push(agent.clone()))?;
+        self.for_each_queue(source, &mut |queue| roster.queues.push(queue.clone()))?;
         Ok(roster)
+    }
+
+    /// See [`super::Store::for_each_agent`].
+    pub(super) fn for_each_agent(
+        &self,
+        source: &SourceName,
+        look: &mut dyn FnMut(&AgentChange),
+    ) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.roster_agents(source, after.as_ref(), ROSTER_PAGE)?;
+            for (_, agent) in &page {
+                look(agent);
+            }
+            match page.last() {
+                Some((_, last)) if page.len() == ROSTER_PAGE => after = Some(last.agent.clone()),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// See [`super::Store::for_each_queue`].
+    pub(super) fn for_each_queue(
+        &self,
+        source: &SourceName,
+        look: &mut dyn FnMut(&QueueChange),
+    ) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.roster_queues(source, after.as_ref(), ROSTER_PAGE)?;
+            for (_, queue) in &page {
+                look(queue);
+            }
+            match page.last() {
+                Some((_, last)) if page.len() == ROSTER_PAGE => after = Some(last.queue.clone()),
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// See [`super::Store::roster_agents`].
@@ -168,8 +182,8 @@ impl Engine {
         let Some(number) = live.dictionary.known_source(source) else {
             return Ok(states);
         };
-        let mut fresh = live.agents.clone();
-        fresh.retain(|(source, _), _| *source == number);
+        let live = &*live;
+        let mut stored_agents = HashSet::new();
         self.read(|txn| {
             AGENT_STATES
                 .read(txn)?
@@ -178,13 +192,16 @@ impl Engine {
                     let agent = number_of_key(key).map_err(damaged)?;
                     let stored = AgentRow::read(value, |n| live.dictionary.state_name(n).ok());
                     let stored = stored.map_err(damaged)?;
-                    let row = later(Some(stored), fresh.remove(&(number, agent)).as_ref());
-                    states.push(current(&live, source, agent, row.expect("one was given"))?);
+                    let row = later(Some(stored), live.agents.get(&(number, agent)));
+                    states.push(current(live, source, agent, row.expect("one was given"))?);
+                    stored_agents.insert(agent);
                     Ok(())
                 })
         })?;
-        for ((_, agent), row) in fresh {
-            states.push(current(&live, source, agent, row)?);
+        for ((of, agent), row) in &live.agents {
+            if *of == number && !stored_agents.contains(agent) {
+                states.push(current(live, source, *agent, row.clone())?);
+            }
         }
         states.sort_by(|a, b| a.agent.cmp(&b.agent));
         Ok(states)

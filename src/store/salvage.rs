@@ -172,9 +172,11 @@ impl Engine {
                 known.is_some_and(|known| known.valid_from > r.valid_from)
             }
             Record::Queue(r) => {
-                let known = self.roster(&r.source)?.queues;
-                let mut same = known.iter().filter(|known| known.queue == r.queue);
-                same.any(|known| known.valid_from > r.valid_from)
+                let mut is_older = false;
+                self.for_each_queue(&r.source, &mut |known| {
+                    is_older |= known.queue == r.queue && known.valid_from > r.valid_from;
+                })?;
+                is_older
             }
             Record::StateCode(r) => {
                 let known = self.state_codes(&r.source)?;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
@@ -63,7 +64,7 @@ fn agent() -> Record {
         source: source(),
         agent: AgentId::new("a-1").unwrap(),
         change: RosterChange::Added,
-        details: Box::new(AgentDetails {
+        details: Arc::new(AgentDetails {
             username: Some("ada@example.com".to_owned()),
             display_name: Some("Ada".to_owned()),
             ..AgentDetails::default()

@@ -9,6 +9,8 @@
 mod life;
 
 mod books;
+#[cfg(feature = "jemalloc")]
+mod heap;
 mod init_script;
 mod package;
 mod store;

@@ -65,11 +65,11 @@ pub(crate) fn snapshot(rows: &[(&str, &str)]) -> Snapshot {
 pub(crate) fn agents(ids: &[&str]) -> ConfigurationAnswer {
     let entries = ids.iter().map(|id| AgentEntry {
         id: AgentId::new(id).unwrap(),
-        details: AgentDetails {
+        details: Arc::new(AgentDetails {
             display_name: Some(format!("Agent {id}")),
             is_active: true,
             ..AgentDetails::default()
-        },
+        }),
     });
     ConfigurationAnswer::Agents(RosterList {
         entries: entries.collect(),

@@ -1,6 +1,7 @@
 //! Journals as a box could have written them, from a seed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fastrand::Rng;
 use thrio_edge::domain::batch::Batch;
@@ -128,7 +129,7 @@ fn agent(rng: &mut Rng, now_ms: i64) -> Record {
     let mut made = records::agent(&format!("a-{}", rng.u8(0..4)), now_ms, "Kim");
     made.change = roster_change(rng);
     made.provisional = rng.u8(0..4) == 0;
-    made.details.email = rng.bool().then(|| "kim@example.com".to_owned());
+    Arc::make_mut(&mut made.details).email = rng.bool().then(|| "kim@example.com".to_owned());
     Record::Agent(made)
 }
 

@@ -1,5 +1,7 @@
 //! Records to send.
 
+use std::sync::Arc;
+
 use thrio_edge::domain::agent::AgentDetails;
 use thrio_edge::domain::batch::Batch;
 use thrio_edge::domain::ids::{AgentId, Feed, QueueId, RecordSeq, SeqRange, SourceName, StateText};
@@ -98,7 +100,7 @@ pub(crate) fn agent(id: &str, from_ms: i64, name: &str) -> AgentChange {
         source: source(),
         agent: AgentId::new(id).expect("an id"),
         change: RosterChange::Changed,
-        details: Box::new(AgentDetails {
+        details: Arc::new(AgentDetails {
             display_name: Some(name.to_owned()),
             is_active: true,
             ..AgentDetails::default()

@@ -1,6 +1,7 @@
 //! The simulated Thrio: turns the truth into answers as the client would hand them on, and knows
 //! what is wrong with the line at a moment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -166,11 +167,11 @@ pub(crate) fn agent_name(number: usize, at_ms: i64) -> String {
 fn agent(number: usize, at_ms: i64) -> AgentEntry {
     AgentEntry {
         id: AgentId::new(&Truth::agent_id(number)).expect("a short id"),
-        details: AgentDetails {
+        details: Arc::new(AgentDetails {
             username: Some(format!("user{number}")),
             display_name: Some(agent_name(number, at_ms)),
             is_active: true,
             ..AgentDetails::default()
-        },
+        }),
     }
 }

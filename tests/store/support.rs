@@ -1,6 +1,7 @@
 //! Records and stores for the scenarios.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thrio_edge::domain::health::FeedState;
@@ -124,7 +125,7 @@ pub(crate) fn agent_change(agent: u32, change: RosterChange) -> Record {
         source: source(),
         agent: AgentId::new(&format!("agent-{agent:05}")).unwrap(),
         change,
-        details: Box::default(),
+        details: Arc::default(),
         valid_from: at(0).wall,
         first_seen: at(0).wall,
         provisional: true,

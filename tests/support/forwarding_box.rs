@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -256,7 +257,7 @@ pub(crate) fn agent(source: &str, id: &str) -> Record {
         source: SourceName::new(source).expect("a name"),
         agent: AgentId::new(id).expect("an id"),
         change: RosterChange::Added,
-        details: Box::new(AgentDetails {
+        details: Arc::new(AgentDetails {
             display_name: Some("Kim".to_owned()),
             is_active: true,
             ..AgentDetails::default()

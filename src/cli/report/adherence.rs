@@ -174,8 +174,8 @@ impl People {
 
     fn add(&mut self, agent: AgentChange) {
         let person = self.person((agent.source, agent.agent));
-        person.username = agent.details.username;
-        person.display_name = agent.details.display_name;
+        person.username.clone_from(&agent.details.username);
+        person.display_name.clone_from(&agent.details.display_name);
     }
 
     /// The schedule by agent; whom nobody knows is told of, all at once.

@@ -97,17 +97,18 @@ impl Parts {
     ) -> Result<Value, StoreError> {
         let mut rows = Vec::new();
         for name in self.meant(source) {
-            let queues = self.store.roster(&name)?.queues.into_iter();
-            rows.extend(queues.map(|queue| QueueRow {
-                is_active: queue.details.is_active && queue.change != RosterChange::Closed,
-                source: queue.source,
-                queue_id: queue.queue,
-                name: queue.details.name,
-                description: queue.details.description,
-                first_seen: queue.first_seen,
-                valid_from: queue.valid_from,
-                provisional: queue.provisional,
-            }));
+            self.store.for_each_queue(&name, &mut |queue| {
+                rows.push(QueueRow {
+                    is_active: queue.details.is_active && queue.change != RosterChange::Closed,
+                    source: queue.source.clone(),
+                    queue_id: queue.queue.clone(),
+                    name: queue.details.name.clone(),
+                    description: queue.details.description.clone(),
+                    first_seen: queue.first_seen,
+                    valid_from: queue.valid_from,
+                    provisional: queue.provisional,
+                });
+            })?;
         }
         let key = |row: &QueueRow| (row.source.clone(), row.queue_id.clone());
         rows.retain(|row| after.is_none_or(|last| key(row) > *last));
@@ -205,7 +206,9 @@ fn agent_row(
         .as_ref()
         .is_none_or(|entry| entry.change != RosterChange::Closed && entry.details.is_active);
     let details = entry.map(|entry| entry.details);
-    let (display_name, username) = details.map_or((None, None), |d| (d.display_name, d.username));
+    let (display_name, username) = details.map_or((None, None), |d| {
+        (d.display_name.clone(), d.username.clone())
+    });
     AgentRow {
         state: AgentState {
             source: state.source,

@@ -37,7 +37,7 @@ impl Parts {
             let key = (row.source.clone(), row.agent_id.clone());
             if !names.contains_key(&key) {
                 let entry = self.store.agent(&row.source, &row.agent_id)?;
-                let name = entry.and_then(|entry| entry.details.display_name);
+                let name = entry.and_then(|entry| entry.details.display_name.clone());
                 names.insert(key.clone(), name);
             }
             row.display_name = names.get(&key).cloned().flatten();

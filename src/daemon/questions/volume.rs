@@ -133,8 +133,11 @@ impl Parts {
         &self,
         name: &SourceName,
     ) -> Result<HashMap<QueueId, Option<String>>, StoreError> {
-        let queues = self.store.roster(name)?.queues.into_iter();
-        Ok(queues.map(|q| (q.queue, q.details.name)).collect())
+        let mut names = HashMap::new();
+        self.store.for_each_queue(name, &mut |queue| {
+            names.insert(queue.queue.clone(), queue.details.name.clone());
+        })?;
+        Ok(names)
     }
 
     fn covered(

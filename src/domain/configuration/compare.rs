@@ -25,7 +25,7 @@ pub(super) trait Entry {
 }
 
 /// A version of the roster.
-pub(super) trait Version {
+pub(super) trait Version: Clone {
     fn id(&self) -> &str;
     fn name(&self) -> Option<&str>;
     fn change(&self) -> RosterChange;
@@ -33,7 +33,7 @@ pub(super) trait Version {
     fn provisional(&self) -> bool;
     fn first_seen(&self) -> WallTime;
     fn valid_from(&self) -> WallTime;
-    fn closed(&self, at: WallTime) -> Record;
+    fn closed(self, at: WallTime) -> Record;
     fn record(self) -> Record;
 }
 
@@ -64,127 +64,166 @@ pub(super) struct Terms<'a> {
     pub confirmed: Option<u64>,
 }
 
-/// Compares one list with the last versions of the roster.
-pub(super) fn compare<E: Entry>(
+/// Compares one list with the last versions of the roster. `known` shows them one by one; of those
+/// that the list changes nothing of, none is kept.
+pub(super) fn compare<E: Entry, X>(
     list: &RosterList<E>,
-    known: &[E::Version],
+    known: impl FnOnce(&mut dyn FnMut(&E::Version)) -> Result<(), X>,
     terms: &Terms<'_>,
-) -> Outcome {
-    let by_id: HashMap<&str, &E::Version> = known.iter().map(|v| (v.id(), v)).collect();
-    let mut outcome = Outcome::default();
-    outcome.plan.listed = list.entries.len() as u64;
-    outcome.plan.complete = list.complete;
-    for entry in &list.entries {
-        match listed(
-            entry,
-            by_id.get(entry.id()).copied(),
-            terms,
-            &mut outcome.plan,
-        ) {
-            Some(record) => outcome.records.push((record, true)),
-            None => outcome.unchanged += 1,
-        }
-    }
-    let ids: HashSet<&str> = list.entries.iter().map(Entry::id).collect();
-    let usernames: HashSet<&str> = list.entries.iter().filter_map(Entry::username).collect();
-    for version in superseded(known, &ids, &usernames) {
-        outcome.plan.closed.push(named(version));
-        let record = version.closed(after(version, terms.at));
-        outcome.records.push((record, false));
-    }
-    close_missing(list.complete, known, &ids, terms, &mut outcome);
-    outcome
+) -> Result<Outcome, X> {
+    let mut comparison = Comparison::new(list);
+    known(&mut |version| comparison.look(version))?;
+    Ok(comparison.outcome(terms))
 }
 
-/// What one listed entry changes; `None` = nothing.
-fn listed<E: Entry>(
+/// A list, and what was seen of the roster beside it.
+struct Comparison<'a, E: Entry> {
+    list: &'a RosterList<E>,
+    places: HashMap<&'a str, usize>,
+    usernames: HashSet<&'a str>,
+    /// What the roster has of each entry of the list.
+    formers: Vec<Former<E::Version>>,
+    /// Provisional entries under a user name that this list says belongs to somebody.
+    superseded: Vec<E::Version>,
+    /// How many versions are open that were in a list once.
+    open: u64,
+    /// Those of them that a complete list lacks.
+    missing: Vec<E::Version>,
+}
+
+/// What the roster has of an entry of the list.
+#[derive(Clone)]
+enum Former<V> {
+    Unknown,
+    Same,
+    Other(Box<V>),
+}
+
+/// What an entry says of its former version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Same,
+    Opened,
+    Closed,
+    Confirmed,
+    Changed,
+}
+
+impl<'a, E: Entry> Comparison<'a, E> {
+    fn new(list: &'a RosterList<E>) -> Self {
+        let ids = list.entries.iter().map(Entry::id);
+        Self {
+            list,
+            places: ids.enumerate().map(|(place, id)| (id, place)).collect(),
+            usernames: list.entries.iter().filter_map(Entry::username).collect(),
+            formers: vec![Former::Unknown; list.entries.len()],
+            superseded: Vec::new(),
+            open: 0,
+            missing: Vec::new(),
+        }
+    }
+
+    /// Takes what the list says of this version; the version is kept only where it is needed again.
+    fn look(&mut self, version: &E::Version) {
+        let is_open = version.change() != RosterChange::Closed;
+        // What a feed alone has shown was never in a list, and is not missing from one.
+        let was_imported = is_open && !version.provisional();
+        self.open += u64::from(was_imported);
+        if let Some(place) = self.places.get(version.id()) {
+            self.formers[*place] = match meaning(&self.list.entries[*place], version) {
+                Meaning::Same => Former::Same,
+                _ => Former::Other(Box::new(version.clone())),
+            };
+        } else if was_imported && self.list.complete {
+            self.missing.push(version.clone());
+        } else if is_open && version.provisional() && self.usernames.contains(version.id()) {
+            self.superseded.push(version.clone());
+        }
+    }
+
+    fn outcome(self, terms: &Terms<'_>) -> Outcome {
+        let mut outcome = Outcome::default();
+        outcome.plan.listed = self.list.entries.len() as u64;
+        outcome.plan.complete = self.list.complete;
+        for (entry, former) in self.list.entries.iter().zip(self.formers) {
+            let record = match former {
+                Former::Same => {
+                    outcome.unchanged += 1;
+                    continue;
+                }
+                Former::Unknown => added(entry, terms, &mut outcome.plan),
+                Former::Other(former) => changed(entry, &former, terms, &mut outcome.plan),
+            };
+            outcome.records.push((record, true));
+        }
+        close(self.superseded, terms, &mut outcome);
+        close_missing(self.missing, self.open, terms, &mut outcome);
+        outcome
+    }
+}
+
+/// An entry that the roster does not know, also one that is deleted already: it is stored inactive.
+fn added<E: Entry>(entry: &E, terms: &Terms<'_>, plan: &mut ListPlan) -> Record {
+    plan.new.push(Named::new(entry.id(), entry.name()));
+    let opening = Opening {
+        change: RosterChange::Added,
+        valid_from: terms.at,
+        first_seen: terms.at,
+    };
+    entry.version(terms.source, opening).record()
+}
+
+/// An entry that says something else than its former version.
+fn changed<E: Entry>(
     entry: &E,
-    former: Option<&E::Version>,
+    former: &E::Version,
     terms: &Terms<'_>,
     plan: &mut ListPlan,
-) -> Option<Record> {
-    let new = |change| {
-        entry.version(
-            terms.source,
-            Opening {
-                change,
-                valid_from: former.map_or(terms.at, |former| after(former, terms.at)),
-                first_seen: former.map_or(terms.at, Version::first_seen),
-            },
-        )
+) -> Record {
+    let meaning = meaning(entry, former);
+    match meaning {
+        Meaning::Opened => plan.new.push(Named::new(entry.id(), entry.name())),
+        Meaning::Closed => plan.closed.push(Named::new(entry.id(), entry.name())),
+        Meaning::Confirmed => plan.confirmed += 1,
+        Meaning::Same | Meaning::Changed if entry.name() == former.name() => plan.changed += 1,
+        Meaning::Same | Meaning::Changed => plan.renamed.push(Renamed {
+            id: entry.id().to_owned(),
+            old: former.name().map(str::to_owned),
+            new: entry.name().map(str::to_owned),
+        }),
+    }
+    let change = match meaning {
+        Meaning::Closed => RosterChange::Closed,
+        _ => RosterChange::Changed,
     };
-    let entry_named = || Named::new(entry.id(), entry.name());
-    let Some(former) = former else {
-        // Also one that is deleted already: it is stored inactive.
-        plan.new.push(entry_named());
-        return Some(new(RosterChange::Added).record());
+    let opening = Opening {
+        change,
+        valid_from: after(former, terms.at),
+        first_seen: former.first_seen(),
     };
+    entry.version(terms.source, opening).record()
+}
+
+fn meaning<E: Entry>(entry: &E, former: &E::Version) -> Meaning {
     let open = former.change() != RosterChange::Closed;
     match (open, entry.is_active()) {
-        (false, false) => None,
-        (false, true) => {
-            plan.new.push(entry_named());
-            Some(new(RosterChange::Changed).record())
-        }
-        (true, false) if former.is_active() => {
-            plan.closed.push(entry_named());
-            Some(new(RosterChange::Closed).record())
-        }
-        (true, _) if former.provisional() => {
-            plan.confirmed += 1;
-            Some(new(RosterChange::Changed).record())
-        }
-        (true, _) if entry.same_details(former) => None,
-        (true, _) => {
-            if entry.name() == former.name() {
-                plan.changed += 1;
-            } else {
-                plan.renamed.push(Renamed {
-                    id: entry.id().to_owned(),
-                    old: former.name().map(str::to_owned),
-                    new: entry.name().map(str::to_owned),
-                });
-            }
-            Some(new(RosterChange::Changed).record())
-        }
+        (false, false) => Meaning::Same,
+        (false, true) => Meaning::Opened,
+        (true, false) if former.is_active() => Meaning::Closed,
+        (true, _) if former.provisional() => Meaning::Confirmed,
+        (true, _) if entry.same_details(former) => Meaning::Same,
+        (true, _) => Meaning::Changed,
     }
 }
 
-/// Provisional entries under a user name that this list says belongs to somebody.
-fn superseded<'a, V: Version>(
-    known: &'a [V],
-    ids: &'a HashSet<&str>,
-    usernames: &'a HashSet<&str>,
-) -> impl Iterator<Item = &'a V> {
-    known.iter().filter(|version| {
-        version.provisional()
-            && version.change() != RosterChange::Closed
-            && !ids.contains(version.id())
-            && usernames.contains(version.id())
-    })
-}
-
-/// Whom a complete list lacks is closed, unless that is too many at once. What a feed alone has
-/// shown was never in a list, and is not missing from one.
-fn close_missing<V: Version>(
-    complete: bool,
-    known: &[V],
-    ids: &HashSet<&str>,
-    terms: &Terms<'_>,
-    outcome: &mut Outcome,
-) {
-    let imported = |v: &&V| v.change() != RosterChange::Closed && !v.provisional();
-    let open = known.iter().filter(imported).count() as u64;
-    let missing: Vec<&V> = known
-        .iter()
-        .filter(imported)
-        .filter(|version| !ids.contains(version.id()))
-        .collect();
+/// Whom a complete list lacks is closed, unless that is too many at once.
+fn close_missing<V: Version>(missing: Vec<V>, open: u64, terms: &Terms<'_>, outcome: &mut Outcome) {
     let count = missing.len() as u64;
-    if !complete || count == 0 {
+    if count == 0 {
         return;
     }
-    let too_many = count * 100 > open * u64::from(terms.max_shrink_percent) || ids.is_empty();
+    let is_empty = outcome.plan.listed == 0;
+    let too_many = count * 100 > open * u64::from(terms.max_shrink_percent) || is_empty;
     if too_many && terms.confirmed.is_none_or(|confirmed| count > confirmed) {
         outcome.plan.held = Some(Shrink {
             missing: count,
@@ -192,10 +231,14 @@ fn close_missing<V: Version>(
         });
         return;
     }
-    for version in missing {
-        outcome.plan.closed.push(named(version));
-        let record = version.closed(after(version, terms.at));
-        outcome.records.push((record, false));
+    close(missing, terms, outcome);
+}
+
+fn close<V: Version>(versions: Vec<V>, terms: &Terms<'_>, outcome: &mut Outcome) {
+    for version in versions {
+        outcome.plan.closed.push(named(&version));
+        let at = after(&version, terms.at);
+        outcome.records.push((version.closed(at), false));
     }
 }
 
@@ -264,7 +307,7 @@ impl Entry for AgentEntry {
     }
 
     fn same_details(&self, version: &AgentChange) -> bool {
-        self.details == *version.details
+        self.details == version.details
     }
 
     fn version(&self, source: &SourceName, opening: Opening) -> AgentChange {
@@ -272,7 +315,7 @@ impl Entry for AgentEntry {
             source: source.clone(),
             agent: self.id.clone(),
             change: opening.change,
-            details: Box::new(self.details.clone()),
+            details: self.details.clone(),
             valid_from: opening.valid_from,
             first_seen: opening.first_seen,
             provisional: false,
@@ -311,11 +354,11 @@ macro_rules! version {
                 self.valid_from
             }
 
-            fn closed(&self, at: WallTime) -> Record {
+            fn closed(self, at: WallTime) -> Record {
                 Record::$record(Self {
                     change: RosterChange::Closed,
                     valid_from: at,
-                    ..self.clone()
+                    ..self
                 })
             }
 

@@ -29,13 +29,17 @@ const FEED_HOLD_RETRY: Duration = Duration::from_mins(15);
 /// Imports that other feeds wish for lie at least this far apart.
 pub const WISHED_IMPORTS_APART: Duration = Duration::from_mins(10);
 
-/// The last versions of the roster, as the store holds them.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct KnownRoster<'a> {
-    /// Of every agent.
-    pub agents: &'a [AgentChange],
-    /// Of every queue.
-    pub queues: &'a [QueueChange],
+/// The last versions of the roster, as the store holds them. They are shown one by one: nobody
+/// needs them all at once, and of twenty thousand agents they are some ten megabytes.
+pub trait KnownRoster {
+    /// Why they cannot be shown.
+    type Error;
+
+    /// Shows the version of every agent.
+    fn agents(&self, look: &mut dyn FnMut(&AgentChange)) -> Result<(), Self::Error>;
+
+    /// Shows the version of every queue.
+    fn queues(&self, look: &mut dyn FnMut(&QueueChange)) -> Result<(), Self::Error>;
 }
 
 /// Imports queues and agents: at start, each period, and on wish.
@@ -177,26 +181,27 @@ impl ConfigurationMachine {
         Do::Call(list.expect("an import is under way"))
     }
 
-    /// What the list means, compared with the store's roster. Changes nothing that is known.
-    pub fn finish(
+    /// What the list means, compared with the store's roster. Changes nothing that is known. Fails
+    /// only where the roster does.
+    pub fn finish<K: KnownRoster>(
         &mut self,
         timing: &Timing,
         outcome: Result<&ConfigurationAnswer, &CallFailure>,
-        known: &KnownRoster<'_>,
-    ) -> Decision {
+        known: &K,
+    ) -> Result<Decision, K::Error> {
         self.pending = None;
         self.clock.observe(timing);
         let Some(import) = self.import.clone() else {
-            return Decision::default();
+            return Ok(Decision::default());
         };
-        match outcome {
+        Ok(match outcome {
             Ok(_) if !self.clock.is_credible(timing.received) => {
                 self.failed(timing, &crate::domain::realtime::unknown_time())
             }
-            Ok(answer) => self.listed(timing, answer, known, import),
+            Ok(answer) => return self.listed(timing, answer, known, import),
             Err(failure) if failure.kind == FailureKind::Stopped => Decision::default(),
             Err(failure) => self.failed(timing, failure),
-        }
+        })
     }
 
     /// One of the decision's commits is in the store, and others follow.
@@ -319,13 +324,13 @@ impl ConfigurationMachine {
         planned.min(earliest.unwrap_or(now.mono))
     }
 
-    fn listed(
+    fn listed<K: KnownRoster>(
         &mut self,
         timing: &Timing,
         answer: &ConfigurationAnswer,
-        known: &KnownRoster<'_>,
+        known: &K,
         mut import: Import,
-    ) -> Decision {
+    ) -> Result<Decision, K::Error> {
         let received = self.clock.label(timing.received);
         let terms = |confirmed: Option<Shrink>| Terms {
             source: &self.source,
@@ -336,11 +341,13 @@ impl ConfigurationMachine {
         let (outcome, rejected) = match answer {
             ConfigurationAnswer::Queues(list) => {
                 let terms = terms(self.confirmed.queues);
-                (compare::compare(list, known.queues, &terms), &list.rejected)
+                let outcome = compare::compare(list, |look| known.queues(look), &terms)?;
+                (outcome, &list.rejected)
             }
             ConfigurationAnswer::Agents(list) => {
                 let terms = terms(self.confirmed.agents);
-                (compare::compare(list, known.agents, &terms), &list.rejected)
+                let outcome = compare::compare(list, |look| known.agents(look), &terms)?;
+                (outcome, &list.rejected)
             }
         };
         self.rejected = rejected.clone();
@@ -372,7 +379,7 @@ impl ConfigurationMachine {
             parts: decision.parts().into_iter().map(|(_, part)| part).collect(),
             then: Then::Listed(Box::new(import)),
         });
-        decision
+        Ok(decision)
     }
 
     fn failed(&mut self, timing: &Timing, failure: &CallFailure) -> Decision {

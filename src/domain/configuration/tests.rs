@@ -1,5 +1,7 @@
 //! Rule 10 as sentences.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -34,15 +36,32 @@ struct Box_ {
     last: Option<Decision>,
 }
 
+/// A roster that can always be shown.
+struct Known(Vec<AgentChange>, Vec<QueueChange>);
+
+impl KnownRoster for Known {
+    type Error = Infallible;
+
+    fn agents(&self, look: &mut dyn FnMut(&AgentChange)) -> Result<(), Infallible> {
+        self.0.iter().for_each(look);
+        Ok(())
+    }
+
+    fn queues(&self, look: &mut dyn FnMut(&QueueChange)) -> Result<(), Infallible> {
+        self.1.iter().for_each(look);
+        Ok(())
+    }
+}
+
 fn agent(id: &str, name: &str) -> AgentEntry {
     AgentEntry {
         id: AgentId::new(id).unwrap(),
-        details: AgentDetails {
+        details: Arc::new(AgentDetails {
             username: Some(format!("{id}@example.com")),
             display_name: Some(name.to_owned()),
             is_active: true,
             ..AgentDetails::default()
-        },
+        }),
     }
 }
 
@@ -127,12 +146,8 @@ impl Box_ {
             received: now(s),
             server_date: None,
         };
-        let (agents, queues) = (self.agents(), self.queues());
-        let known = KnownRoster {
-            agents: &agents,
-            queues: &queues,
-        };
-        let decision = self.machine.finish(&timing, outcome, &known);
+        let known = Known(self.agents(), self.queues());
+        let Ok(decision) = self.machine.finish(&timing, outcome, &known);
         let parts = decision.parts();
         for (n, (records, counts)) in parts.iter().enumerate() {
             let last = n + 1 == parts.len();
@@ -242,7 +257,7 @@ fn a_rename_is_a_new_version_and_an_absence_closes_it() {
         .import_agents(0, whole(ten()))
         .import_agents(90_000, {
             let mut list = ten();
-            list[0].details.display_name = named("Kim Roe");
+            Arc::make_mut(&mut list[0].details).display_name = named("Kim Roe");
             whole(list)
         })
         .import_agents(180_000, whole(nine));
@@ -263,7 +278,7 @@ fn a_rename_is_a_new_version_and_an_absence_closes_it() {
 #[test]
 fn a_deleted_entry_is_closed_and_may_come_back() {
     let deleted = |mut entry: AgentEntry| {
-        entry.details.is_active = false;
+        Arc::make_mut(&mut entry.details).is_active = false;
         entry
     };
     let b = Box_::new()
@@ -373,7 +388,7 @@ fn provisional_entries_are_confirmed_by_id_closed_by_username_and_kept_otherwise
         Rng::with_seed(3),
     );
     let mut kim = agent("a2", "Kim");
-    kim.details.username = named("kim@example.com");
+    Arc::make_mut(&mut kim.details).username = named("kim@example.com");
     let b = b.import_agents(10, whole(vec![agent("a1", "Ann"), kim]));
     let last = |id: &str| {
         b.agents()
@@ -396,7 +411,7 @@ fn a_dry_run_plans_and_writes_nothing() {
     let before = (b.journal.len(), b.stored.counts.rows_received);
     b.machine.request(true);
     let mut list = ten();
-    list[1].details.display_name = named("Lee");
+    Arc::make_mut(&mut list[1].details).display_name = named("Lee");
     list.push(agent("new", "Max"));
     let b = b.import_agents(100, whole(list));
     assert_eq!((b.journal.len(), b.stored.counts.rows_received), before);

@@ -1,6 +1,8 @@
 //! Roster changes, coverage entries and state codes, coded one after the other. The same bytes
 //! are the values of the state tables, so that a row there is its last record.
 
+use std::sync::Arc;
+
 use super::bytes::{BadBytes, Reader, Writer};
 use super::facts::interval_start;
 use super::names::{
@@ -48,7 +50,7 @@ pub(crate) fn read_agent(
         source,
         agent,
         change,
-        details: Box::new(AgentDetails {
+        details: Arc::new(AgentDetails {
             username: text()?,
             first_name: text()?,
             last_name: text()?,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::agent::AgentDetails;
 use crate::domain::ids::Feed;
@@ -76,7 +78,7 @@ fn one_of_each() -> Vec<Record> {
             source: source(),
             agent: AgentId::new("kim").unwrap(),
             change: RosterChange::Changed,
-            details: Box::new(AgentDetails {
+            details: Arc::new(AgentDetails {
                 username: Some("kim".to_owned()),
                 first_name: Some(String::new()),
                 is_active: true,

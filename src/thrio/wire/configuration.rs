@@ -2,6 +2,7 @@
 //! real object also holds passwords and personal data.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use super::names::Matcher;
 use super::rows::{Parse, RowSink, Shape, WireError, from_reader};
@@ -184,7 +185,7 @@ fn agent(slots: &Slots<'_>, id: &str) -> Result<AgentEntry, IdError> {
         });
     Ok(AgentEntry {
         id: AgentId::new(id)?,
-        details: AgentDetails {
+        details: Arc::new(AgentDetails {
             username: slots.owned_text(1),
             first_name,
             last_name,
@@ -192,7 +193,7 @@ fn agent(slots: &Slots<'_>, id: &str) -> Result<AgentEntry, IdError> {
             email: slots.owned_text(5),
             time_zone: slots.owned_text(7),
             is_active: slots.flag(6).unwrap_or(true) && !is_deleted(slots, 8),
-        },
+        }),
     })
 }
 

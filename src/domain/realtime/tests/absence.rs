@@ -1,5 +1,7 @@
 //! Rule 6 and the vanish guard: what absence means, and what it does not. Identity of agents.
 
+use std::sync::Arc;
+
 use super::scenario::{Scenario, now, tx, wall};
 use crate::domain::agent::AgentDetails;
 use crate::domain::ids::{AgentId, SourceName};
@@ -214,7 +216,7 @@ fn imported(id: &str, username: &str) -> Record {
         source: SourceName::new("main").unwrap(),
         agent: AgentId::new(id).unwrap(),
         change: RosterChange::Added,
-        details: Box::new(AgentDetails {
+        details: Arc::new(AgentDetails {
             username: Some(username.to_owned()),
             is_active: true,
             ..AgentDetails::default()
