@@ -359,6 +359,13 @@ fn log_origin(origin: &OpenOrigin, store: &Store) {
                 "the store was brought to this version's format; {kept}"
             );
         }
+        OpenOrigin::Copied { aside, reason } => tracing::error!(
+            %store_id,
+            aside = %aside.display(),
+            reason,
+            "the store was damaged: what it holds was copied into a new file; the damaged block is set \
+             aside when it is read"
+        ),
         OpenOrigin::Replaced { aside, reason } => tracing::error!(
             %store_id,
             aside = %aside.display(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use redb::{Database, ReadableTable, ReadableTableMetadata};
+use redb::{Database, ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use super::StoreError;
 use super::beside::BESIDE;
@@ -109,40 +109,7 @@ impl Engine {
         let mut builder = Database::builder();
         builder.set_cache_size(self.options.cache_bytes);
         let copy = builder.create(to)?;
-        self.read(|txn| {
-            let journal = txn.open_table(JOURNAL)?;
-            let mut entries = journal.iter()?.peekable();
-            while entries.peek().is_some() {
-                let into = copy.begin_write()?;
-                {
-                    let mut table = into.open_table(JOURNAL)?;
-                    for entry in entries.by_ref().take(BACKUP_ENTRIES) {
-                        let (key, value) = entry?;
-                        table.insert(key.value(), value.value())?;
-                    }
-                }
-                into.commit()?;
-            }
-            for sealed in SEALED {
-                let from = txn.open_table(sealed.definition())?;
-                let mut entries = from.iter()?.peekable();
-                loop {
-                    let into = copy.begin_write()?;
-                    {
-                        let mut table = into.open_table(sealed.definition())?;
-                        for entry in entries.by_ref().take(BACKUP_ENTRIES) {
-                            let (key, value) = entry?;
-                            table.insert(key.value(), value.value())?;
-                        }
-                    }
-                    into.commit()?;
-                    if entries.peek().is_none() {
-                        break;
-                    }
-                }
-            }
-            Ok(())
-        })?;
+        self.read(|txn| copy_entries(txn, &copy))?;
         let mut last = copy.begin_write()?;
         walk::make_durable(&mut last, true);
         last.open_table(JOURNAL)?;
@@ -152,4 +119,40 @@ impl Engine {
         last.commit()?;
         Ok(())
     }
+}
+
+/// Copies the entries of every table as they are.
+pub(super) fn copy_entries(txn: &ReadTransaction, copy: &Database) -> Result<(), StoreError> {
+    let journal = txn.open_table(JOURNAL)?;
+    let mut entries = journal.iter()?.peekable();
+    while entries.peek().is_some() {
+        let into = copy.begin_write()?;
+        {
+            let mut table = into.open_table(JOURNAL)?;
+            for entry in entries.by_ref().take(BACKUP_ENTRIES) {
+                let (key, value) = entry?;
+                table.insert(key.value(), value.value())?;
+            }
+        }
+        into.commit()?;
+    }
+    for sealed in SEALED {
+        let from = txn.open_table(sealed.definition())?;
+        let mut entries = from.iter()?.peekable();
+        loop {
+            let into = copy.begin_write()?;
+            {
+                let mut table = into.open_table(sealed.definition())?;
+                for entry in entries.by_ref().take(BACKUP_ENTRIES) {
+                    let (key, value) = entry?;
+                    table.insert(key.value(), value.value())?;
+                }
+            }
+            into.commit()?;
+            if entries.peek().is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
 }

@@ -32,6 +32,7 @@ mod pack;
 mod place;
 mod quarantine;
 mod read;
+mod rescue;
 mod roster;
 mod rows;
 mod salvage;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
 
@@ -15,6 +16,7 @@ use super::journal;
 use super::live::{Live, Position, Riding};
 use super::overlay::Held;
 use super::place::Place;
+use super::rescue;
 use super::rows::AgentRow;
 use super::tables::{AGENT_STATES, DICTIONARY, JOURNAL, META, SEALED, body};
 use super::upgrade::{self, Reformatted};
@@ -45,10 +47,14 @@ pub(super) fn open(
     let existed = place.exists();
     let (loaded, origin) = match open_place(&place, options, now) {
         Ok(loaded) => {
-            let origin = match (&loaded.upgraded, existed) {
-                (Some(upgraded), _) => OpenOrigin::Upgraded(upgraded.clone()),
-                (None, true) => OpenOrigin::Existing,
-                (None, false) => OpenOrigin::New,
+            let origin = match (&loaded.upgraded, &loaded.copied, existed) {
+                (Some(upgraded), ..) => OpenOrigin::Upgraded(upgraded.clone()),
+                (None, Some((aside, reason)), _) => OpenOrigin::Copied {
+                    aside: aside.clone(),
+                    reason: reason.clone(),
+                },
+                (None, None, true) => OpenOrigin::Existing,
+                (None, None, false) => OpenOrigin::New,
             };
             (loaded, origin)
         }
@@ -72,7 +78,11 @@ pub(super) struct Loaded {
     pub(super) db: Database,
     pub(super) live: Live,
     upgraded: Option<Reformatted>,
+    copied: Option<Copied>,
 }
+
+/// Where the damaged file lies of which this is a copy, and what was wrong with it.
+type Copied = (PathBuf, String);
 
 /// Opens and loads what is there, or makes a new store.
 pub(super) fn open_place(
@@ -80,8 +90,10 @@ pub(super) fn open_place(
     options: &StoreOptions,
     now: Now,
 ) -> Result<Loaded, StoreError> {
+    let mut copied = None;
     let known = if place.exists() {
-        guarded(|| open_known(place, options))?
+        let (db, held) = hold_or_copy(place, options, now, &mut copied)?;
+        guarded(|| know(db, held, place))?
     } else {
         Known::Nothing
     };
@@ -114,8 +126,31 @@ pub(super) fn open_place(
         }
         upgrade::sign(&db)?;
         let live = load(&db.begin_read()?, now)?;
-        Ok(Loaded { db, live, upgraded })
+        Ok(Loaded {
+            db,
+            live,
+            upgraded,
+            copied,
+        })
     })
+}
+
+/// Opens what is there; where it is damaged, a copy of what can be read of it.
+fn hold_or_copy(
+    place: &Place,
+    options: &StoreOptions,
+    now: Now,
+    copied: &mut Option<Copied>,
+) -> Result<(Database, Option<Held>), StoreError> {
+    let reason = match guarded(|| place.hold(options)) {
+        Err(StoreError::Damaged(reason)) => reason,
+        other => return other,
+    };
+    let Ok(aside) = rescue::copy_over(place, options, now.wall) else {
+        return Err(StoreError::Damaged(reason));
+    };
+    *copied = Some((aside, reason));
+    guarded(|| place.hold(options))
 }
 
 /// What is there.
@@ -128,8 +163,7 @@ enum Known {
 }
 
 /// Looks at the format without a trace in the file, and lets the present one through.
-fn open_known(place: &Place, options: &StoreOptions) -> Result<Known, StoreError> {
-    let (db, held) = place.hold(options)?;
+fn know(db: Database, held: Option<Held>, place: &Place) -> Result<Known, StoreError> {
     if let Some(older) = format_of(&db, place)?.filter(|found| *found < FORMAT) {
         return Ok(Known::Older(older));
     }
@@ -145,7 +179,10 @@ pub(super) fn found_format(
     format_of(&place.hold(options)?.0, place)
 }
 
-fn format_of(db: &Database, place: &Place) -> Result<Option<u32>, StoreError> {
+pub(super) fn format_of(
+    db: &impl ReadableDatabase,
+    place: &Place,
+) -> Result<Option<u32>, StoreError> {
     let txn = db.begin_read()?;
     let Some(format) = read_meta(&txn, KEY_FORMAT)? else {
         return Ok(None);

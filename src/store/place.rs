@@ -139,16 +139,22 @@ impl Place {
             Self::LookedAt(_) => Err(StoreError::Damaged(reason.to_owned())),
             Self::Simulated(disk) => Ok(disk.set_aside()),
             Self::Folder(folder) => {
-                let mut aside = folder.join(format!("damaged-{}.redb", at.ms()));
-                let mut n = 1;
-                while aside.exists() {
-                    n += 1;
-                    aside = folder.join(format!("damaged-{}-{n}.redb", at.ms()));
-                }
+                let aside = free_name_aside(folder, at);
                 fs::rename(self.path(), &aside)?;
                 Ok(aside)
             }
         }
+    }
+
+    /// Puts a copy in the place of the damaged file, in one step; says where that lies now.
+    pub(super) fn put_in_place(&self, copy: &Path, at: WallTime) -> Result<PathBuf, StoreError> {
+        let folder = self.folder().ok_or_else(|| {
+            StoreError::Io("only a folder's file is replaced by another".to_owned())
+        })?;
+        let aside = free_name_aside(folder, at);
+        fs::hard_link(self.path(), &aside)?;
+        fs::rename(copy, self.path())?;
+        Ok(aside)
     }
 
     /// When the box was installed, as far as the folder remembers.
@@ -188,4 +194,14 @@ impl Place {
             }
         }
     }
+}
+
+fn free_name_aside(folder: &Path, at: WallTime) -> PathBuf {
+    let mut aside = folder.join(format!("damaged-{}.redb", at.ms()));
+    let mut n = 1;
+    while aside.exists() {
+        n += 1;
+        aside = folder.join(format!("damaged-{}-{n}.redb", at.ms()));
+    }
+    aside
 }

@@ -173,6 +173,15 @@ impl SimulatedDisk {
         PathBuf::from(format!("simulated-aside-{}", disk.asides.len()))
     }
 
+    /// Sets the image aside and holds another, durably.
+    pub(super) fn put_in_place(&self, image: Vec<u8>) -> PathBuf {
+        let aside = self.set_aside();
+        let mut disk = lock(&self.shared);
+        disk.durable.clone_from(&image);
+        disk.image = image;
+        aside
+    }
+
     pub(super) fn aside(&self, path: &std::path::Path) -> Option<Vec<u8>> {
         let number = path.to_str()?.strip_prefix("simulated-aside-")?;
         let number: usize = number.parse().ok()?;

@@ -80,6 +80,14 @@ pub enum OpenOrigin {
     Existing,
     /// It was there in an older format, and was brought to the present one.
     Upgraded(super::Reformatted),
+    /// A start found damage in it, and could still copy what the last commit holds; what is damaged
+    /// of that is set aside when it is read. The former file lies at `aside`.
+    Copied {
+        /// Where the damaged file lies.
+        aside: PathBuf,
+        /// What was wrong with it.
+        reason: String,
+    },
     /// It was damaged, renamed to `aside`, and a new one started; call `salvage`.
     Replaced {
         /// Where the damaged file lies.
