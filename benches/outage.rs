@@ -1,11 +1,16 @@
 //! What the journal costs on disk (architecture §8): `cargo bench --bench outage`.
 //!
-//! A word (`written`, `allocated`) names one of the two.
+//! A word (`written`, `allocated`) names one of the two; `delivered` a third, of the whole box: bytes
+//! written a day at preset M with the contact volume read too and everything delivered, to a receiver
+//! elsewhere and to SQLite beside the journal.
 //!
 //! The realtime feed follows a simulated centre poll by poll, through the real machine into a real
 //! store on a real disk, while no destination is there. Two figures: bytes that a state transaction
 //! takes after seven days at preset L, and bytes that are written at preset M: for a poll, and a day,
 //! each day of a week.
+
+#[path = "support/upstream.rs"]
+mod upstream;
 
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -13,16 +18,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thrio_edge::collector::historical::HistoricalFeed;
 use thrio_edge::collector::realtime::RealtimeFeed;
 use thrio_edge::collector::{FeedWorker, SourceBoard};
-use thrio_edge::domain::call::{AgentState, Do, Snapshot, Timing};
-use thrio_edge::domain::ids::{BoxId, DestinationName, RecordSeq, SourceName};
+use thrio_edge::domain::call::{
+    AgentState, Do, HistoricalAnswer, HistoricalRow, Rejections, Snapshot, Timing,
+};
+use thrio_edge::domain::clock_offset::ClockOptions;
+use thrio_edge::domain::historical::HistoricalOptions;
+use thrio_edge::domain::ids::{BoxId, DestinationName, QueueId, RecordSeq, SourceName};
+use thrio_edge::domain::interval::{IntervalStart, Window};
 use thrio_edge::domain::realtime::{RealtimeOptions, SnapshotKind};
-use thrio_edge::domain::record::Record;
+use thrio_edge::domain::record::{Figures, Record};
 use thrio_edge::domain::timestamp::{MonoTime, Now, WallTime};
 use thrio_edge::simulator::{AgentNow, Centre, Preset};
 use thrio_edge::stop::{StopToken, Waker};
 use thrio_edge::store::{ReadLimit, Store, StoreOptions};
+use upstream::{Kind, Upstream};
 
 /// 2026-01-05, a Monday, midnight in UTC.
 const START_S: i64 = 1_767_571_200;
@@ -33,6 +45,10 @@ struct Edge {
     centre: Centre,
     store: Store,
     feed: FeedWorker<RealtimeFeed>,
+    board: Arc<SourceBoard>,
+    /// What else a whole box does.
+    historical: Option<FeedWorker<HistoricalFeed>>,
+    upstream: Option<Upstream>,
     /// Whether Thrio says when a state began.
     tells_since: bool,
     period: Duration,
@@ -61,6 +77,7 @@ impl Edge {
         let store = Store::open(&options, at(0)).expect("a fresh folder").store;
         let source = SourceName::new("main").expect("a plain name");
         let board = SourceBoard::new(source.clone(), &store, Box::new(|| {}));
+        let board = Arc::new(board.expect("a fresh store"));
         let period = Duration::from_secs(period_s);
         let options = RealtimeOptions {
             period,
@@ -71,15 +88,56 @@ impl Edge {
         let (feed, _) = FeedWorker::new(
             feed,
             store.clone(),
-            Arc::new(board.expect("a fresh store")),
+            board.clone(),
             Waker::new(&StopToken::new()),
         );
         Self {
             centre: Centre::new(preset, 1),
             store,
             feed,
+            board,
+            historical: None,
+            upstream: None,
             tells_since,
             period,
+        }
+    }
+
+    /// The box reads contact volume too, and delivers.
+    fn whole(mut self, kind: Kind, folder: &Path) -> Self {
+        let source = SourceName::new("main").expect("a plain name");
+        let options = HistoricalOptions {
+            max_backfill: Duration::from_hours(24),
+            ..HistoricalOptions::default()
+        };
+        let (clock, store) = (ClockOptions::default(), &self.store);
+        let feed = HistoricalFeed::new(source, options, clock, store, at(0), 1);
+        let (feed, _) = FeedWorker::new(
+            feed.expect("a fresh store"),
+            store.clone(),
+            self.board.clone(),
+            Waker::new(&StopToken::new()),
+        );
+        self.upstream = Some(Upstream::new(kind, folder, store, destination(), at(0)));
+        self.historical = Some(feed);
+        self
+    }
+
+    fn read_volume(&mut self, now: Now) {
+        let Some(feed) = &mut self.historical else {
+            return;
+        };
+        while let Do::Call(call) = feed.begin(now).expect("a sound store") {
+            let answer = HistoricalAnswer {
+                rows: volume(&self.centre, call.window, now),
+                rejected: Rejections::default(),
+            };
+            let timing = Timing {
+                sent: now,
+                received: now,
+                server_date: Some(now.wall),
+            };
+            feed.complete(now, timing, Ok(&answer)).expect("room");
         }
     }
 
@@ -104,6 +162,11 @@ impl Edge {
                 followed.polls += 1;
                 followed.with_changes += u64::from(self.store.head() > before);
             }
+            self.read_volume(now);
+            if let Some(upstream) = &mut self.upstream {
+                let begins = Duration::from_secs(s);
+                upstream.deliver(begins, begins + self.period);
+            }
             // The daemon does so every five seconds.
             self.maintain(now);
             s += self.period.as_secs();
@@ -112,9 +175,7 @@ impl Edge {
     }
 
     fn maintain(&self, now: Now) {
-        self.store
-            .maintain(now, &[DestinationName::new("db").expect("a plain name")])
-            .expect("room");
+        self.store.maintain(now, &[destination()]).expect("room");
     }
 
     fn see(&self, now: Now, snapshot: &mut Snapshot) {
@@ -154,6 +215,25 @@ impl Edge {
             from = page.next;
         }
     }
+}
+
+fn destination() -> DestinationName {
+    DestinationName::new("db").expect("a plain name")
+}
+
+/// The figures of every queue and interval of the window, true zeros included.
+fn volume(centre: &Centre, window: Window, now: Now) -> Vec<HistoricalRow> {
+    let rows = centre.volumes(window.from.s(), window.to.s(), now.wall.ms());
+    rows.map(|one| HistoricalRow {
+        queue: QueueId::new(&one.queue).expect("an id"),
+        interval_start: IntervalStart::containing(WallTime::from_s(one.start_s)),
+        figures: Figures {
+            entered: Some(one.volume.entered),
+            abandoned: Some(one.volume.abandoned),
+            handle_time_s: Some(one.volume.handle_time_s),
+        },
+    })
+    .collect()
 }
 
 /// Bytes that this process has had written to a disk so far.
@@ -232,6 +312,32 @@ fn written() {
     }
 }
 
+/// The first day is the first of a box: a day of history comes in.
+fn delivered(kind: Kind) {
+    const DAYS: u64 = 3;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("room");
+    let mut edge = Edge::new(folder.path(), Preset::M, 5, true).whole(kind, folder.path());
+    edge.maintain(at(0));
+    for day in 0..DAYS {
+        let before = written_bytes();
+        let batches = edge
+            .upstream
+            .as_ref()
+            .map_or(0, |upstream| upstream.batches);
+        let followed = edge.follow(day * DAY_S..(day + 1) * DAY_S);
+        let upstream = edge.upstream.as_ref().expect("a whole box");
+        println!(
+            "delivered to {kind:?}, preset M, 5-s polls, day {}: {} polls with changes, {} batches, \
+             {} left, {:.0} MB written (goal 600)",
+            day + 1,
+            followed.with_changes,
+            upstream.batches - batches,
+            upstream.backlog(&edge.store),
+            lossy(written_bytes() - before) / 1e6,
+        );
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn lossy(value: u64) -> f64 {
     value as f64
@@ -244,6 +350,10 @@ fn main() {
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     if wanted("written") {
         written();
+    }
+    if wanted("delivered") {
+        delivered(Kind::Remote);
+        delivered(Kind::Sqlite);
     }
     if wanted("allocated") {
         outage(1, false);
