@@ -1,0 +1,3 @@
+//! `regex` by its authors' small engine; see `Cargo.toml`.
+
+pub use regex_lite::*;
