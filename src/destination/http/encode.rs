@@ -159,7 +159,7 @@ impl Encoder {
         self.put(type_of(record));
         self.put("\",\"data\":");
         self.data_of(record);
-        self.put("}");
+        self.body.push(b'}');
     }
 
     /// A line is the event's data with what identifies it before its first field.
@@ -179,7 +179,7 @@ impl Encoder {
         let at = self.body.len();
         self.data_of(&entry.record);
         self.join_objects(at);
-        self.put("\n");
+        self.body.push(b'\n');
     }
 
     /// An event without a seq.
@@ -192,7 +192,7 @@ impl Encoder {
             let at = self.body.len();
             self.json(data);
             self.join_objects(at);
-            self.put("\n");
+            self.body.push(b'\n');
             return;
         }
         self.put("{\"specversion\":\"1.0\",\"id\":\"");
@@ -203,7 +203,7 @@ impl Encoder {
         self.put(kind);
         self.put("\",\"data\":");
         self.json(data);
-        self.put("}");
+        self.body.push(b'}');
     }
 
     fn separate(&mut self) {

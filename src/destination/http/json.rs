@@ -2,8 +2,8 @@
 //! that knows nothing of them takes three times as long. What is written is what serde would
 //! write; a test holds the two together.
 
-use crate::domain::ids::StateText;
-use crate::domain::record::{Category, StateTransaction};
+use crate::domain::ids::{SourceName, StateText};
+use crate::domain::record::{Category, Origin, StateTransaction};
 use crate::domain::timestamp::WallTime;
 
 /// The longest that a transaction is beside its texts.
@@ -16,9 +16,17 @@ const STATE_BYTES_KEPT: usize = 256;
 /// Writes transactions, and remembers what most of them repeat.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
+    start: Start,
     states: [Option<Written>; STATES_KEPT],
     earliest: Moment,
-    observed: Moment,
+    end: End,
+}
+
+/// Up to before the value of `agent`, as it was written last.
+#[derive(Debug, Default)]
+struct Start {
+    source: Option<SourceName>,
+    json: Vec<u8>,
 }
 
 /// From `state` to before the value of `earliest_at`, with what it was written for.
@@ -27,6 +35,13 @@ struct Written {
     state: StateText,
     category: Category,
     previous_state: Option<StateText>,
+    json: Vec<u8>,
+}
+
+/// What follows the value of `earliest_at`, as it was written last: most of one poll have it in common.
+#[derive(Debug, Default)]
+struct End {
+    written_for: Option<(WallTime, Origin, bool, bool)>,
     json: Vec<u8>,
 }
 
@@ -41,9 +56,7 @@ impl Transactions {
     /// Appends the transaction as an object.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, data: &StateTransaction) {
         out.reserve(FRAME_BYTES);
-        out.extend_from_slice(b"{\"source\":");
-        text(out, data.source.as_str());
-        out.extend_from_slice(b",\"agent\":");
+        self.start.write(out, &data.source);
         text(out, data.agent.as_str());
         out.extend_from_slice(b",\"started_at\":");
         number(out, data.started_at.ms());
@@ -52,15 +65,7 @@ impl Transactions {
             Some(at) => self.earliest.write(out, at),
             None => out.extend_from_slice(b"null"),
         }
-        out.extend_from_slice(b",\"observed_at\":");
-        self.observed.write(out, data.observed_at);
-        out.extend_from_slice(b",\"origin\":\"");
-        out.extend_from_slice(data.origin.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"clamped\":");
-        truth(out, data.clamped);
-        out.extend_from_slice(b",\"tied\":");
-        truth(out, data.tied);
-        out.push(b'}');
+        self.end.write(out, data);
     }
 
     fn state(&mut self, out: &mut Vec<u8>, data: &StateTransaction) {
@@ -93,6 +98,31 @@ impl Written {
     }
 }
 
+impl Start {
+    fn write(&mut self, out: &mut Vec<u8>, source: &SourceName) {
+        if self.source.as_ref() != Some(source) {
+            self.source = Some(source.clone());
+            self.json.clear();
+            self.json.extend_from_slice(b"{\"source\":");
+            text(&mut self.json, source.as_str());
+            self.json.extend_from_slice(b",\"agent\":");
+        }
+        out.extend_from_slice(&self.json);
+    }
+}
+
+impl End {
+    fn write(&mut self, out: &mut Vec<u8>, data: &StateTransaction) {
+        let needed = Some((data.observed_at, data.origin, data.clamped, data.tied));
+        if self.written_for != needed {
+            self.written_for = needed;
+            self.json.clear();
+            end(&mut self.json, data);
+        }
+        out.extend_from_slice(&self.json);
+    }
+}
+
 impl Moment {
     fn write(&mut self, out: &mut Vec<u8>, at: WallTime) {
         if self.at != at || self.digits.is_empty() {
@@ -115,6 +145,18 @@ fn state(out: &mut Vec<u8>, data: &StateTransaction) {
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"earliest_at\":");
+}
+
+fn end(out: &mut Vec<u8>, data: &StateTransaction) {
+    out.extend_from_slice(b",\"observed_at\":");
+    number(out, data.observed_at.ms());
+    out.extend_from_slice(b",\"origin\":\"");
+    out.extend_from_slice(data.origin.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"clamped\":");
+    truth(out, data.clamped);
+    out.extend_from_slice(b",\"tied\":");
+    truth(out, data.tied);
+    out.push(b'}');
 }
 
 /// Appends a whole number.
@@ -166,8 +208,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::ids::{AgentId, SourceName, StateText};
-    use crate::domain::record::{Category, Origin};
+    use crate::domain::ids::AgentId;
 
     const ORIGINS: [Origin; 5] = [
         Origin::Source,
@@ -191,10 +232,11 @@ mod tests {
             moments in (any::<i64>(), any::<i64>(), proptest::option::of(any::<i64>())),
             kinds in (0..Category::ALL.len(), 0..ORIGINS.len()),
             flags in any::<(bool, bool)>(),
+            source in "main|other",
         ) -> Option<StateTransaction> {
             let (agent, state, previous) = texts;
             Some(StateTransaction {
-                source: SourceName::new("main").ok()?,
+                source: SourceName::new(&source).ok()?,
                 agent: AgentId::new(&agent).ok()?,
                 started_at: WallTime::from_ms(moments.0),
                 state: StateText::new(&state).ok()?,
@@ -257,8 +299,17 @@ mod tests {
             observed_at: WallTime::from_ms(-7),
             ..first.clone()
         };
+        let origin = StateTransaction {
+            origin: Origin::Gap,
+            ..first.clone()
+        };
+        let source = StateTransaction {
+            source: SourceName::new("other").unwrap(),
+            tied: true,
+            ..first.clone()
+        };
         let mut writer = Transactions::default();
-        for data in [&first, &category, &previous, &first] {
+        for data in [&first, &category, &previous, &origin, &source, &first] {
             let mut out = Vec::new();
             writer.write(&mut out, data);
             let expected = serde_json::to_string(data).unwrap();

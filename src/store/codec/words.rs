@@ -201,9 +201,11 @@ impl Texts {
             self.bytes.extend_from_slice(reader.bytes(coded >> 1)?);
         } else {
             let packed = reader.bytes(coded >> 2)?;
-            self.bytes.reserve(2 * packed.len());
-            for byte in packed {
-                self.bytes.extend_from_slice(&DIGITS[usize::from(*byte)]);
+            let at = self.bytes.len();
+            self.bytes.resize(at + 2 * packed.len(), 0);
+            let (pairs, _) = self.bytes[at..].as_chunks_mut();
+            for (pair, byte) in pairs.iter_mut().zip(packed) {
+                *pair = DIGITS[usize::from(*byte)];
             }
         }
         self.last = start..self.bytes.len();
