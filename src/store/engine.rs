@@ -289,6 +289,13 @@ impl Engine {
     }
 }
 
+/// Closing writes too, and may come upon damage that nothing else did.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// Runs a call into redb; a panic in it is a damaged store.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     // What the closure touches is thrown away on a panic: the database is closed and the memory
