@@ -5,6 +5,7 @@ use super::names::{
     category_from, category_number, origin_from, origin_number, reason_from, reason_number,
     run_from, run_number, suspect_from, suspect_number,
 };
+use super::words::Place;
 use super::{FastMap, Lexicon, Meanings, column};
 use crate::domain::ids::{AgentId, SourceName, StateText};
 use crate::domain::interval::{INTERVAL_S, IntervalStart};
@@ -111,19 +112,73 @@ fn expected_start(earliest: Option<WallTime>, observed: WallTime) -> i64 {
     }
 }
 
+/// Transactions grouped by what they have in common, some forty groups of a hundred: the texts of a
+/// group are looked at once.
+pub(super) struct Groups<'a> {
+    /// The first of each group.
+    pub(super) first: Vec<&'a StateTransaction>,
+    /// The group of each transaction.
+    of: Vec<u32>,
+}
+
+/// What a group has in common: where its texts lie, and the small fields.
+#[derive(PartialEq, Eq, Hash)]
+struct Common {
+    source: Place,
+    state: Place,
+    previous: Option<Place>,
+    small: [u8; 3],
+}
+
+impl<'a> Groups<'a> {
+    pub(super) fn of(all: &[&'a StateTransaction]) -> Self {
+        let mut known: FastMap<Common, u32> = FastMap::default();
+        let mut first = Vec::new();
+        let of = all.iter().map(|t| {
+            *known.entry(Common::of(t)).or_insert_with(|| {
+                first.push(*t);
+                u32::try_from(first.len() - 1).expect("a block has at most 5,000 records")
+            })
+        });
+        let of = of.collect();
+        Self { first, of }
+    }
+}
+
+impl Common {
+    fn of(t: &StateTransaction) -> Self {
+        Self {
+            source: Place::of(t.source.as_str()),
+            state: Place::of(t.state.as_str()),
+            previous: t.previous_state.as_ref().map(|s| Place::of(s.as_str())),
+            small: [
+                category_number(t.category),
+                origin_number(t.origin),
+                flags(t),
+            ],
+        }
+    }
+}
+
+fn flags(t: &StateTransaction) -> u8 {
+    flag(t.clamped, CLAMPED)
+        | flag(t.tied, TIED)
+        | flag(t.previous_state.is_some(), HAS_PREVIOUS)
+        | flag(t.earliest_at.is_some(), HAS_EARLIEST)
+}
+
 pub(super) fn write_transactions(
     writer: &mut Writer,
     lexicon: &mut Lexicon<'_>,
     all: &[&StateTransaction],
+    groups: &Groups<'_>,
 ) {
     let mut shapes = Shapes::new();
-    let numbers: Vec<u64> = all
+    // Two groups whose texts lie in different places may have one shape.
+    let numbers_of_groups: Vec<u64> = groups
+        .first
         .iter()
         .map(|t| {
-            let flags = flag(t.clamped, CLAMPED)
-                | flag(t.tied, TIED)
-                | flag(t.previous_state.is_some(), HAS_PREVIOUS)
-                | flag(t.earliest_at.is_some(), HAS_EARLIEST);
             let previous = t.previous_state.as_ref();
             shapes.number(CodedTransactionShape {
                 source: lexicon.sources.next(),
@@ -131,10 +186,15 @@ pub(super) fn write_transactions(
                 previous: previous.map_or(0, |_| lexicon.states.next()),
                 category: category_number(t.category),
                 origin: origin_number(t.origin),
-                flags,
+                flags: flags(t),
             })
         })
         .collect();
+    let numbers = groups
+        .of
+        .iter()
+        .map(|group| numbers_of_groups[*group as usize]);
+    let numbers: Vec<u64> = numbers.collect();
     writer.varint(shapes.list.len() as u64);
     for shape in shapes.list {
         writer.varint(shape.source);

@@ -224,7 +224,8 @@ fn write_payload(writer: &mut Writer, slots: &[SlotRef<'_>]) {
     for slot in slots {
         kinds.push(sorted.push(*slot));
     }
-    let mut lexicon = sorted.lexicon();
+    let groups = facts::Groups::of(&sorted.transactions);
+    let mut lexicon = sorted.lexicon(&groups.first);
     column::write(writer, &kinds);
     for words in [
         &lexicon.sources,
@@ -235,7 +236,7 @@ fn write_payload(writer: &mut Writer, slots: &[SlotRef<'_>]) {
         words.write(writer);
     }
     if !sorted.transactions.is_empty() {
-        facts::write_transactions(writer, &mut lexicon, &sorted.transactions);
+        facts::write_transactions(writer, &mut lexicon, &sorted.transactions, &groups);
     }
     if !sorted.intervals.is_empty() {
         facts::write_intervals(writer, &mut lexicon, &sorted.intervals);
@@ -275,26 +276,27 @@ impl<'a> Sorted<'a> {
         }
     }
 
-    /// The texts, each kind collected in the order in which the records are written.
-    fn lexicon(&self) -> Lexicon<'a> {
+    /// The texts, each kind collected in the order in which the records are written; of the
+    /// transactions with the same source and states, these are the first ones.
+    fn lexicon(&self, transactions: &[&'a StateTransaction]) -> Lexicon<'a> {
         let intervals = self.intervals.iter();
-        let transactions = self.transactions.iter();
         let sources = transactions
-            .clone()
+            .iter()
             .map(|r| &r.source)
             .chain(intervals.clone().map(|r| &r.source))
             .chain(self.agents.iter().map(|r| &r.source))
             .chain(self.queues.iter().map(|r| &r.source))
             .chain(self.coverage.iter().map(|r| &r.source))
             .chain(self.codes.iter().map(|r| &r.source));
-        let agents = transactions.clone().map(|r| &r.agent);
+        let agents = self.transactions.iter().map(|r| &r.agent);
         let queues = intervals.map(|r| &r.queue);
         let states = transactions
+            .iter()
             .flat_map(|r| std::iter::once(&r.state).chain(r.previous_state.as_ref()))
             .chain(self.codes.iter().map(|r| &r.state));
         Lexicon {
             sources: Words::collect(sources.map(SourceName::as_str)),
-            agents: Words::collect(
+            agents: Words::collect_different(
                 agents
                     .chain(self.agents.iter().map(|r| &r.agent))
                     .map(AgentId::as_str),

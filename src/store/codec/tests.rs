@@ -153,6 +153,24 @@ fn a_block_holds_its_holes_and_knows_what_they_are() {
 }
 
 #[test]
+fn a_block_is_the_same_wherever_its_texts_lie() {
+    let apart: Vec<StateTransaction> = (0..120).map(transaction).collect();
+    let together = apart.iter().map(|t| {
+        let shared = apart.iter().find(|of| of.state == t.state).unwrap();
+        let before = apart.iter().find_map(|of| of.previous_state.clone());
+        StateTransaction {
+            source: apart[0].source.clone(),
+            state: shared.state.clone(),
+            previous_state: t.previous_state.as_ref().and(before),
+            ..t.clone()
+        }
+    });
+    let together: Vec<Record> = together.map(Record::Transaction).collect();
+    let apart: Vec<Record> = apart.into_iter().map(Record::Transaction).collect();
+    assert_eq!(block_of(&together), block_of(&apart));
+}
+
+#[test]
 fn a_lazy_block_makes_at_each_place_what_the_whole_block_has_there() {
     let records = one_of_each();
     let mut slots: Vec<_> = records.iter().map(SlotRef::Record).collect();

@@ -9,13 +9,13 @@ use super::bytes::{BadBytes, Reader, Writer, low_byte};
 
 /// Which text, by where it lies: texts are interned, so that most are compared without being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+pub(super) struct Place {
     at: usize,
     len: usize,
 }
 
 impl Place {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         Self {
             at: text.as_ptr() as usize,
             len: text.len(),
@@ -32,6 +32,9 @@ impl Hash for Place {
 
 /// So many places are looked through one by one, before hashing is quicker.
 const FEW: usize = 8;
+
+/// So many texts are sorted without a look at which of them are the same.
+const SORTED_AT_ONCE: usize = 500;
 
 /// The distinct texts of one kind in one block, and which of them was collected when.
 #[derive(Debug, Default)]
@@ -109,6 +112,19 @@ impl<'a> Words<'a> {
         }
         let positions = positions.into_iter();
         Self { sorted, positions }
+    }
+
+    /// The same of texts that hardly ever come twice in a block, as agents in a poll do not: to look
+    /// each up among the others would cost more than to sort it with them. Many are told apart first.
+    pub(super) fn collect_different(texts: impl Iterator<Item = &'a str>) -> Self {
+        if texts.size_hint().0 > SORTED_AT_ONCE {
+            return Self::collect(texts);
+        }
+        let (sorted, ranks) = rank(&texts.collect::<Vec<_>>());
+        Self {
+            sorted,
+            positions: ranks.into_iter(),
+        }
     }
 
     /// The position of the next text: records are written in the order in which their texts were
@@ -242,12 +258,14 @@ fn rank<'a>(found: &[&'a str]) -> (Vec<&'a str>, Vec<u32>) {
     }
     let mut sorted: Vec<&str> = Vec::with_capacity(found.len());
     let mut ranks = vec![0; found.len()];
-    for (_, number) in order {
+    let mut last = None;
+    for (beginning, number) in order {
         let text = found[number as usize];
         // One text may lie in several places.
-        if sorted.last() != Some(&text) {
+        if last != Some(beginning) || sorted.last() != Some(&text) {
             sorted.push(text);
         }
+        last = Some(beginning);
         ranks[number as usize] = count(sorted.len()) - 1;
     }
     (sorted, ranks)
@@ -268,16 +286,34 @@ fn pack(digits: &[u8], bytes: &mut Vec<u8>) -> bool {
         return false;
     }
     let (eights, rest) = digits.as_chunks::<8>();
-    let mut last = [b'0'; 8];
-    last[..rest.len()].copy_from_slice(rest);
+    // Once for all of them, the last four bytes included that are cut off again.
+    bytes.reserve(digits.len() / 2 + 4);
     let mut all_digits = true;
-    for eight in eights.iter().chain((!rest.is_empty()).then_some(&last)) {
+    for eight in eights {
         let (four, are_digits) = pack_eight(u64::from_le_bytes(*eight));
         all_digits &= are_digits;
         bytes.extend_from_slice(&four.to_le_bytes());
     }
-    bytes.truncate(bytes.len() - (4 - rest.len() / 2) % 4);
+    if !rest.is_empty() {
+        let (four, are_digits) = pack_eight(filled_up(digits, rest));
+        all_digits &= are_digits;
+        bytes.extend_from_slice(&four.to_le_bytes());
+        bytes.truncate(bytes.len() - (4 - rest.len() / 2));
+    }
     all_digits
+}
+
+/// The last digits, fewer than eight, and zeros behind them.
+fn filled_up(digits: &[u8], rest: &[u8]) -> u64 {
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    if let Some(eight) = digits.last_chunk::<8>() {
+        // Those of the eight that stand before the rest fall out.
+        let bits = 8 * rest.len();
+        return u64::from_le_bytes(*eight) >> (64 - bits) | ZEROS << bits;
+    }
+    let mut eight = [b'0'; 8];
+    eight[..rest.len()].copy_from_slice(rest);
+    u64::from_le_bytes(eight)
 }
 
 /// Eight digits at once, the first in the lowest byte; whether they are lower-case hexadecimal.
@@ -346,6 +382,19 @@ mod tests {
         let (first, second) = ("Siesta".to_owned(), "Siesta".to_owned());
         let once = check(&[&first]);
         assert_eq!(check(&[&first, "Lunch", &second]), once + 2 + "Lunch".len());
+    }
+
+    #[test]
+    fn texts_that_are_sorted_at_once_are_told_apart_too() {
+        for count in [3, 40, SORTED_AT_ONCE, SORTED_AT_ONCE + 1] {
+            let texts: Vec<String> = (0..count)
+                .map(|n| format!("{:09x}", n * 7_919 % 23))
+                .collect();
+            let texts = || texts.iter().map(String::as_str);
+            let (mut once, mut each) = (Words::collect_different(texts()), Words::collect(texts()));
+            assert_eq!(once.sorted, each.sorted);
+            assert!(texts().all(|_| once.next() == each.next()));
+        }
     }
 
     #[test]
