@@ -1,11 +1,11 @@
 //! State transactions and interval revisions, the bulk of every journal, coded by column.
 
 use super::bytes::{BadBytes, Reader, Writer, unzigzag, zigzag};
+use super::groups::Groups;
 use super::names::{
     category_from, category_number, origin_from, origin_number, reason_from, reason_number,
     run_from, run_number, suspect_from, suspect_number,
 };
-use super::words::Place;
 use super::{FastMap, Lexicon, Meanings, column};
 use crate::domain::ids::{AgentId, SourceName, StateText};
 use crate::domain::interval::{INTERVAL_S, IntervalStart};
@@ -112,55 +112,8 @@ fn expected_start(earliest: Option<WallTime>, observed: WallTime) -> i64 {
     }
 }
 
-/// Transactions grouped by what they have in common, some forty groups of a hundred: the texts of a
-/// group are looked at once.
-pub(super) struct Groups<'a> {
-    /// The first of each group.
-    pub(super) first: Vec<&'a StateTransaction>,
-    /// The group of each transaction.
-    of: Vec<u32>,
-}
-
-/// What a group has in common: where its texts lie, and the small fields.
-#[derive(PartialEq, Eq, Hash)]
-struct Common {
-    source: Place,
-    state: Place,
-    previous: Option<Place>,
-    small: [u8; 3],
-}
-
-impl<'a> Groups<'a> {
-    pub(super) fn of(all: &[&'a StateTransaction]) -> Self {
-        let mut known: FastMap<Common, u32> = FastMap::default();
-        let mut first = Vec::new();
-        let of = all.iter().map(|t| {
-            *known.entry(Common::of(t)).or_insert_with(|| {
-                first.push(*t);
-                u32::try_from(first.len() - 1).expect("a block has at most 5,000 records")
-            })
-        });
-        let of = of.collect();
-        Self { first, of }
-    }
-}
-
-impl Common {
-    fn of(t: &StateTransaction) -> Self {
-        Self {
-            source: Place::of(t.source.as_str()),
-            state: Place::of(t.state.as_str()),
-            previous: t.previous_state.as_ref().map(|s| Place::of(s.as_str())),
-            small: [
-                category_number(t.category),
-                origin_number(t.origin),
-                flags(t),
-            ],
-        }
-    }
-}
-
-fn flags(t: &StateTransaction) -> u8 {
+/// The small fields that are written in one byte.
+pub(super) fn flags(t: &StateTransaction) -> u8 {
     flag(t.clamped, CLAMPED)
         | flag(t.tied, TIED)
         | flag(t.previous_state.is_some(), HAS_PREVIOUS)

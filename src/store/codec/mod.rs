@@ -7,6 +7,7 @@
 pub(crate) mod bytes;
 mod column;
 mod facts;
+mod groups;
 mod interner;
 mod lazy;
 pub(crate) mod names;
@@ -20,6 +21,7 @@ pub(crate) use lazy::LazyBlock;
 
 use std::collections::HashMap;
 
+use groups::Groups;
 use words::Words;
 
 use crate::domain::ids::{AgentId, QueueId, RecordSeq, SeqRange, SourceName, StateText, StoreId};
@@ -224,7 +226,7 @@ fn write_payload(writer: &mut Writer, slots: &[SlotRef<'_>]) {
     for slot in slots {
         kinds.push(sorted.push(*slot));
     }
-    let groups = facts::Groups::of(&sorted.transactions);
+    let groups = Groups::of(&sorted.transactions);
     let mut lexicon = sorted.lexicon(&groups.first);
     column::write(writer, &kinds);
     for words in [
