@@ -158,6 +158,15 @@ fn a_board_of_thousands_is_a_page_and_not_a_flood() {
          return times.map((ms) => Math.round(ms))",
     );
     println!("a redraw after each letter of a search: {redraw} ms");
+    // A message that comes and goes above it takes nothing from who types.
+    let kept = browser.run(
+        "const search = document.querySelector('#agent-search'); search.focus();
+         search.closest('.toolbar').before(document.createElement('div'));
+         search.oninput({target: search});
+         return search.isConnected && document.activeElement === search",
+        &json!([]),
+    );
+    assert_eq!(kept, json!(true));
     let last = browser.run(
         "return document.querySelector('details.gone li .who')?.textContent ?? ''",
         &json!([]),

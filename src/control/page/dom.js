@@ -57,6 +57,11 @@ function patchChildren(old, fresh) {
     if (match && same(match, node) && (key || !keyOf(match))) {
       // Two of one name are two: the second is made anew.
       if (key) keyed.delete(key);
+      // What is moved loses the focus: nameless ones that stand before it go instead.
+      while (key && at !== match && !keyOf(at)) {
+        at = at.nextSibling;
+        at.previousSibling.remove();
+      }
       if (match === at) at = at.nextSibling;
       else old.insertBefore(match, at);
       patch(match, node);

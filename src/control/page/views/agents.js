@@ -183,7 +183,7 @@ function unmappedLine(code, sorted, board, acts) {
 function filters(sorted, board, acts) {
   const counts = Object.keys(CATEGORIES).map((category) => [category, sorted.counts.get(category) ?? 0]);
   const search = h("input", { type: "search", value: board.search, oninput: (event) => acts.search(event.target.value), autocomplete: "off" });
-  return h("div", { class: "toolbar" },
+  return h("div", { class: "toolbar", "data-key": "filters" },
     field("agent-search", "Search by name, id or state", search),
     h("div", { class: "chips", role: "group", "aria-label": "Only one category" }, counts.filter(([, count]) => count > 0).map(([category, count]) =>
       h("button", { type: "button", class: `chip ${category.toLowerCase()}`, "data-key": category, "aria-pressed": String(board.category === category), onclick: () => acts.pick(category) },

@@ -60,7 +60,7 @@ function page(run, asked, acts) {
 function toolbar(value, asked, acts) {
   const first = value.rows[0]?.seq ?? value.next_seq;
   const last = value.rows.at(-1)?.seq ?? first;
-  return h("div", { class: "toolbar" },
+  return h("div", { class: "toolbar", "data-key": "filters" },
     field("kind", "Kind", choices({ onchange: (event) => acts.kind(event.target.value) }, [["", "every kind"], ...Object.entries(KINDS)], asked.kind)),
     h("div", { class: "pair" },
       h("button", { type: "button", disabled: first <= value.first_seq, onclick: () => acts.at(first - PAGE) }, "‹ Older"),

@@ -104,7 +104,7 @@ function picker(asked, queues, go) {
   const select = choices({ onchange: (event) => go({ queue: event.target.value }) }, list, asked.queue);
   const date = h("input", { type: "date", value: asked.day, max: isoDay(boxNow()), onchange: (event) => event.target.value && go({ day: event.target.value }) });
   const last = isoDay(boxNow()) <= asked.day;
-  return h("div", { class: "toolbar" },
+  return h("div", { class: "toolbar", "data-key": "filters" },
     field("queue", "Queue", select), field("day", `Day (${shownZone()})`, date),
     h("div", { class: "pair" },
       h("button", { type: "button", onclick: () => go({ day: dayBeside(asked.day, -1) }) }, "‹ Day before"),
