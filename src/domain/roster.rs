@@ -34,17 +34,6 @@ pub struct Standing {
 }
 
 impl Roster {
-    /// The roster that these last versions make.
-    pub fn new<'a>(
-        agents: impl IntoIterator<Item = &'a AgentChange>,
-        queues: impl IntoIterator<Item = &'a QueueChange>,
-    ) -> Self {
-        let mut roster = Self::default();
-        agents.into_iter().for_each(|c| roster.apply_agent(c));
-        queues.into_iter().for_each(|c| roster.apply_queue(c));
-        roster
-    }
-
     /// Takes over a record that is in the journal; all but roster records are ignored.
     pub fn apply(&mut self, record: &Record) {
         match record {

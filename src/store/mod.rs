@@ -399,7 +399,7 @@ impl Store {
         self.engine.for_each_agent(source, look)
     }
 
-    /// The same of queues.
+    /// The same of queues, all of them read at once.
     pub fn for_each_queue(
         &self,
         source: &SourceName,

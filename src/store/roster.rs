@@ -54,17 +54,11 @@ impl Engine {
         source: &SourceName,
         look: &mut dyn FnMut(&QueueChange),
     ) -> Result<(), StoreError> {
-        let mut after = None;
-        loop {
-            let page = self.roster_queues(source, after.as_ref(), ROSTER_PAGE)?;
-            for (_, queue) in &page {
-                look(queue);
-            }
-            match page.last() {
-                Some((_, last)) if page.len() == ROSTER_PAGE => after = Some(last.queue.clone()),
-                _ => return Ok(()),
-            }
+        // A source has hundreds of them, not thousands.
+        for (_, queue) in self.roster_queues(source, None, usize::MAX)? {
+            look(&queue);
         }
+        Ok(())
     }
 
     /// See [`super::Store::roster_agents`].

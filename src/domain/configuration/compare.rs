@@ -96,13 +96,12 @@ struct Comparison<'a, E: Entry> {
 enum Former<V> {
     Unknown,
     Same,
-    Other(Box<V>),
+    Other(Box<V>, Meaning),
 }
 
-/// What an entry says of its former version.
+/// What an entry changes of its former version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    Same,
     Opened,
     Closed,
     Confirmed,
@@ -131,8 +130,8 @@ impl<'a, E: Entry> Comparison<'a, E> {
         self.open += u64::from(was_imported);
         if let Some(place) = self.places.get(version.id()) {
             self.formers[*place] = match meaning(&self.list.entries[*place], version) {
-                Meaning::Same => Former::Same,
-                _ => Former::Other(Box::new(version.clone())),
+                None => Former::Same,
+                Some(meaning) => Former::Other(Box::new(version.clone()), meaning),
             };
         } else if was_imported && self.list.complete {
             self.missing.push(version.clone());
@@ -152,7 +151,10 @@ impl<'a, E: Entry> Comparison<'a, E> {
                     continue;
                 }
                 Former::Unknown => added(entry, terms, &mut outcome.plan),
-                Former::Other(former) => changed(entry, &former, terms, &mut outcome.plan),
+                Former::Other(former, meaning) => {
+                    note(entry, &*former, meaning, &mut outcome.plan);
+                    changed(entry, &*former, meaning, terms)
+                }
             };
             outcome.records.push((record, true));
         }
@@ -173,25 +175,28 @@ fn added<E: Entry>(entry: &E, terms: &Terms<'_>, plan: &mut ListPlan) -> Record 
     entry.version(terms.source, opening).record()
 }
 
-/// An entry that says something else than its former version.
-fn changed<E: Entry>(
-    entry: &E,
-    former: &E::Version,
-    terms: &Terms<'_>,
-    plan: &mut ListPlan,
-) -> Record {
-    let meaning = meaning(entry, former);
+/// Puts what an entry changes into the plan.
+fn note<E: Entry>(entry: &E, former: &E::Version, meaning: Meaning, plan: &mut ListPlan) {
     match meaning {
         Meaning::Opened => plan.new.push(Named::new(entry.id(), entry.name())),
         Meaning::Closed => plan.closed.push(Named::new(entry.id(), entry.name())),
         Meaning::Confirmed => plan.confirmed += 1,
-        Meaning::Same | Meaning::Changed if entry.name() == former.name() => plan.changed += 1,
-        Meaning::Same | Meaning::Changed => plan.renamed.push(Renamed {
+        Meaning::Changed if entry.name() == former.name() => plan.changed += 1,
+        Meaning::Changed => plan.renamed.push(Renamed {
             id: entry.id().to_owned(),
             old: former.name().map(str::to_owned),
             new: entry.name().map(str::to_owned),
         }),
     }
+}
+
+/// The version of an entry that says something else than its former one.
+fn changed<E: Entry>(
+    entry: &E,
+    former: &E::Version,
+    meaning: Meaning,
+    terms: &Terms<'_>,
+) -> Record {
     let change = match meaning {
         Meaning::Closed => RosterChange::Closed,
         _ => RosterChange::Changed,
@@ -204,15 +209,16 @@ fn changed<E: Entry>(
     entry.version(terms.source, opening).record()
 }
 
-fn meaning<E: Entry>(entry: &E, former: &E::Version) -> Meaning {
+/// What an entry changes of its former version; `None` = nothing.
+fn meaning<E: Entry>(entry: &E, former: &E::Version) -> Option<Meaning> {
     let open = former.change() != RosterChange::Closed;
     match (open, entry.is_active()) {
-        (false, false) => Meaning::Same,
-        (false, true) => Meaning::Opened,
-        (true, false) if former.is_active() => Meaning::Closed,
-        (true, _) if former.provisional() => Meaning::Confirmed,
-        (true, _) if entry.same_details(former) => Meaning::Same,
-        (true, _) => Meaning::Changed,
+        (false, false) => None,
+        (false, true) => Some(Meaning::Opened),
+        (true, false) if former.is_active() => Some(Meaning::Closed),
+        (true, _) if former.provisional() => Some(Meaning::Confirmed),
+        (true, _) if entry.same_details(former) => None,
+        (true, _) => Some(Meaning::Changed),
     }
 }
 
